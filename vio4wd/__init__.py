@@ -1,0 +1,1 @@
+"""VIO4WD: relays between SR-IOV virtual functions and virtio-net devices."""
