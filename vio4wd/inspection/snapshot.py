@@ -277,12 +277,10 @@ def _direction(name: str, slot: int, counters: dict[str, Any], cpus: Sequence[in
 
 
 def _queues(record: Any, number: int) -> tuple[Queue, ...]:  # noqa: ANN401
+    setup, rings = record["queues"][number], record["rings"][number]
+    used = np.flatnonzero((setup["ready"] != 0) | (rings["packets"] != 0) | (rings["error"] != 0))
     queues = []
-    for index, (queue, ring) in enumerate(
-        zip(_records(record["queues"][number]), _records(record["rings"][number]), strict=True)
-    ):
-        if not (queue["ready"] or ring["packets"] or ring["error"]):
-            continue
+    for index, queue, ring in zip(used.tolist(), _records(setup[used]), _records(rings[used]), strict=True):
         queues.append(
             Queue(
                 index=index,

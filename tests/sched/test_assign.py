@@ -1,0 +1,77 @@
+"""Where a new direction goes."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vio4wd.sched.assign import Candidate, PlacementError, check_cpu, choose, place
+
+
+def test_idle_workers_fill_evenly():
+    counts = {1: 0, 2: 0, 5: 0}
+    for relay in range(30):
+        workers = [Candidate(cpu, assigned=count) for cpu, count in counts.items()]
+        for cpu in place(relay, {}, workers):
+            counts[cpu] += 1
+    assert set(counts.values()) == {20}
+
+
+def test_two_directions_go_to_two_workers_or_to_the_only_one():
+    assert place(0, {}, [Candidate(1), Candidate(2)]) == (1, 2)
+    assert place(0, {}, [Candidate(4)]) == (4, 4)
+
+
+def test_load_goes_before_the_number_of_directions():
+    assert choose([Candidate(1, load=0.9, assigned=1), Candidate(2, load=0.1, assigned=9)]) == 2
+
+
+def test_loads_that_hardly_differ_are_alike():
+    assert choose([Candidate(1, load=0.01, assigned=4), Candidate(2, load=0.04, assigned=0)]) == 2
+
+
+def test_the_guests_node_goes_first():
+    workers = [Candidate(1, numa_node=0), Candidate(2, numa_node=1, load=0.8, assigned=7)]
+    assert choose(workers, numa_node=1) == 2
+    assert place(3, {}, workers, numa_node=1) == (2, 2)
+    assert choose(workers, numa_node=-1) == 1
+    assert choose(workers, numa_node=5) == 1  # no worker there: better a far one than none
+
+
+def test_a_pin_decides():
+    workers = [Candidate(1), Candidate(2)]
+    assert place(1, {1: (2, 1)}, workers) == (2, 1)
+    assert place(1, {1: (2, 2)}, []) == (2, 2)
+    assert place(2, {1: (2, 2)}, workers) == (1, 2)
+
+
+def test_no_worker():
+    with pytest.raises(PlacementError, match="no worker is running"):
+        choose([])
+
+
+def test_a_cpu_outside_the_mask_is_named():
+    check_cpu(2, (1, 2))
+    with pytest.raises(PlacementError, match=r"CPU 7 has no worker; the worker CPUs are 1,2"):
+        check_cpu(7, (2, 1))
+
+
+@given(
+    st.lists(
+        st.builds(
+            Candidate,
+            cpu=st.integers(0, 300),
+            numa_node=st.integers(-1, 2),
+            load=st.floats(0, 1),
+            assigned=st.integers(0, 128),
+        ),
+        min_size=1,
+        unique_by=lambda worker: worker.cpu,
+    ),
+    st.integers(-1, 2),
+)
+def test_nobody_clearly_less_busy_is_passed_over(workers, node):
+    chosen = next(worker for worker in workers if worker.cpu == choose(workers, node))
+    if node >= 0 and any(worker.numa_node == node for worker in workers):
+        assert chosen.numa_node == node
+        workers = [worker for worker in workers if worker.numa_node == node]
+    assert chosen.load <= min(worker.load for worker in workers) + 0.1
