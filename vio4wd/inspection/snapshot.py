@@ -169,6 +169,10 @@ class Relay:
     def directions(self) -> tuple[Direction, Direction]:
         return self.vf_to_vm, self.vm_to_vf
 
+    def depth(self, direction: int) -> int:
+        """Descriptors the guest had made available to a direction (layout.VF_TO_VM, ...) at the last poll."""
+        return sum(queue.depth for queue in self.queues if queue.ready and queue.index % 2 == direction)
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Snapshot:
