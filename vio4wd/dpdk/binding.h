@@ -1,0 +1,56 @@
+/* Everything the extension module is compiled from. */
+#ifndef VIO4WD_BINDING_H
+#define VIO4WD_BINDING_H
+
+#include <stddef.h>
+
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_lcore.h>
+
+#include "compat.h"
+
+#include "bursts.h"
+#include "guard.h"
+#include "log.h"
+#include "ports.h"
+
+static int vio_errno(void)
+{
+	return rte_errno;
+}
+
+/* Offsets of the fields of struct rte_mbuf, as the compiler laid them out. */
+#define MBUF_OFFSET(field) static const size_t vio_mbuf_##field = offsetof(struct rte_mbuf, field)
+MBUF_OFFSET(buf_addr);
+MBUF_OFFSET(data_off);
+MBUF_OFFSET(refcnt);
+MBUF_OFFSET(nb_segs);
+MBUF_OFFSET(port);
+MBUF_OFFSET(ol_flags);
+MBUF_OFFSET(packet_type);
+MBUF_OFFSET(pkt_len);
+MBUF_OFFSET(data_len);
+MBUF_OFFSET(vlan_tci);
+MBUF_OFFSET(buf_len);
+MBUF_OFFSET(pool);
+MBUF_OFFSET(next);
+MBUF_OFFSET(tx_offload);
+static const size_t vio_mbuf_rss = offsetof(struct rte_mbuf, hash.rss);
+static const size_t vio_mbuf_size = sizeof(struct rte_mbuf);
+
+static unsigned int vio_pool_size(const struct rte_mempool *pool)
+{
+	return pool->size;
+}
+
+/* An aborted operation of a dead process on a ring leaves head and tail apart. Entries that were being
+ * put in are dropped (they may never have been written), entries that were being taken out count as
+ * taken (they may have been sent): nothing is delivered twice. Nobody else may use the ring meanwhile. */
+static void vio_ring_repair(struct rte_ring *ring)
+{
+	ring->prod.head = ring->prod.tail;
+	ring->cons.tail = ring->cons.head;
+}
+
+#endif

@@ -1,0 +1,74 @@
+"""Devices: taking them at run time and letting go of them, in all processes of the instance."""
+
+from __future__ import annotations
+
+from vio4wd.dpdk._binding import ffi, lib
+from vio4wd.dpdk.errors import DpdkError, mark_log, reason
+
+
+def max_ports() -> int:
+    """The most ports that the DPDK at hand can have at a time (RTE_MAX_ETHPORTS)."""
+    return int(lib.RTE_MAX_ETHPORTS)
+
+
+def ports_used() -> int:
+    """The ports there are now, members of bonds and bonds included."""
+    return int(lib.vio_ports_used())
+
+
+def ports_of(name: str) -> list[int]:
+    """The ports of the device with this name (PCI address or vdev name), empty: it is not attached."""
+    found = ffi.new("uint16_t[]", max_ports())
+    return [int(found[n]) for n in range(lib.vio_ports_of_device(name.encode(), found, max_ports()))]
+
+
+def probe(devargs: str) -> list[int]:
+    """Attach a device, in this primary process and in every secondary that runs; its ports.
+
+    Args:
+        devargs: "0000:01:02.3" or "net_null0,size=64".
+
+    Raises:
+        DpdkError: it is attached already, all ports are taken, or DPDK refused.
+    """
+    name = devargs.partition(",")[0]
+    if ports_of(name):
+        raise DpdkError(f"{name} is attached already")
+    used = ports_used()
+    if used >= max_ports():
+        raise DpdkError(
+            f"{name}: all {max_ports()} ports of this DPDK are in use (RTE_MAX_ETHPORTS of its build); "
+            "'make dpdk' builds one with more"
+        )
+    mark_log()
+    status = lib.rte_dev_probe(devargs.encode())
+    if status < 0:
+        raise DpdkError(f"{name} cannot be attached: {reason(status)}")
+    ports = ports_of(name)
+    if not ports:
+        raise DpdkError(f"{name} was attached but has no network port")
+    return ports
+
+
+def share(devargs: str) -> None:
+    """Make an attached device known to the secondaries that have started since.
+
+    Raises:
+        DpdkError: a secondary refused.
+    """
+    mark_log()
+    status = lib.rte_dev_probe(devargs.encode())
+    if status < 0:
+        raise DpdkError(f"{devargs} cannot be attached in a worker: {reason(status)}")
+
+
+def remove(port_id: int) -> None:
+    """Close a stopped port and detach its device, in the secondaries first.
+
+    Raises:
+        DpdkError: DPDK refused.
+    """
+    mark_log()
+    status = lib.vio_device_remove(port_id)
+    if status < 0:
+        raise DpdkError(f"port {port_id} cannot be detached: {reason(status)}")

@@ -1,0 +1,78 @@
+"""Packet pools: mbufs in hugepages, shared by all processes of the instance."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from vio4wd.dpdk._binding import ffi, lib
+from vio4wd.dpdk.errors import DpdkError, mark_log, reason
+
+HEADROOM: Final = int(lib.RTE_PKTMBUF_HEADROOM)
+#: Bytes for headroom and packet in one mbuf, by default: a frame of 1500 bytes payload fits.
+DATA_ROOM: Final = 2048 + HEADROOM
+#: mbufs that each lcore keeps to itself; they count as available.
+CACHE: Final = 256
+
+
+class Pool:
+    """A pool of mbufs. Who created it frees it, once every mbuf is back."""
+
+    def __init__(self, pointer: object, name: str) -> None:
+        self.pointer = pointer
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"Pool({self.name})"
+
+    @classmethod
+    def create(
+        cls, name: str, count: int, socket: int = -1, *, data_room: int = DATA_ROOM, cache: int = CACHE
+    ) -> Pool:
+        """A pool of `count` mbufs (best 2^n - 1) with `data_room` bytes each, headroom included.
+
+        Args:
+            name: at most 25 characters, unique in the instance.
+            socket: NUMA node, -1: any.
+            cache: mbufs kept by each lcore, at most count / 1.5.
+
+        Raises:
+            DpdkError: the name is taken, or no hugepages are left.
+        """
+        mark_log()
+        pointer = lib.rte_pktmbuf_pool_create(
+            name.encode(), count, min(cache, count * 2 // 3), 0, data_room, socket
+        )
+        if pointer == ffi.NULL:
+            raise DpdkError(f"packet pool {name} of {count} mbufs cannot be made: {reason(lib.vio_errno())}")
+        return cls(pointer, name)
+
+    @classmethod
+    def lookup(cls, name: str) -> Pool:
+        """The pool of this name that another process made.
+
+        Raises:
+            DpdkError: there is none.
+        """
+        pointer = lib.rte_mempool_lookup(name.encode())
+        if pointer == ffi.NULL:
+            raise DpdkError(f"there is no packet pool {name}")
+        return cls(pointer, name)
+
+    @property
+    def address(self) -> int:
+        """Address of the struct rte_mempool, the same in all processes."""
+        return int(ffi.cast("uintptr_t", self.pointer))
+
+    @property
+    def size(self) -> int:
+        """mbufs it was made with."""
+        return int(lib.vio_pool_size(self.pointer))
+
+    def available(self) -> int:
+        """mbufs that are in the pool now, in the lcores' caches included. Slow: for tests and statistics."""
+        return int(lib.rte_mempool_avail_count(self.pointer))
+
+    def free(self) -> None:
+        """Give its memory back; no process may use it or one of its mbufs afterwards."""
+        lib.rte_mempool_free(self.pointer)
+        self.pointer = ffi.NULL

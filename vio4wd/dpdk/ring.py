@@ -1,0 +1,74 @@
+"""Rings of packets between two processes: one producer, one consumer."""
+
+from __future__ import annotations
+
+from vio4wd.dpdk._binding import ffi, lib
+from vio4wd.dpdk.errors import DpdkError, mark_log, reason
+
+
+class Ring:
+    """A single-producer, single-consumer ring of mbuf pointers in hugepages. Who created it frees it."""
+
+    def __init__(self, pointer: object, name: str) -> None:
+        self.pointer = pointer
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"Ring({self.name})"
+
+    @classmethod
+    def create(cls, name: str, size: int, socket: int = -1) -> Ring:
+        """A ring with room for size - 1 packets; size is a power of two.
+
+        Args:
+            name: at most 26 characters, unique in the instance.
+            socket: NUMA node, -1: any.
+
+        Raises:
+            DpdkError: the name is taken, the size is no power of two, or no hugepages are left.
+        """
+        mark_log()
+        flags = lib.RING_F_SP_ENQ | lib.RING_F_SC_DEQ
+        pointer = lib.rte_ring_create(name.encode(), size, socket, flags)
+        if pointer == ffi.NULL:
+            raise DpdkError(f"ring {name} of {size} entries cannot be made: {reason(lib.vio_errno())}")
+        return cls(pointer, name)
+
+    @classmethod
+    def lookup(cls, name: str) -> Ring:
+        """The ring of this name that another process made.
+
+        Raises:
+            DpdkError: there is none.
+        """
+        pointer = lib.rte_ring_lookup(name.encode())
+        if pointer == ffi.NULL:
+            raise DpdkError(f"there is no ring {name}")
+        return cls(pointer, name)
+
+    @property
+    def address(self) -> int:
+        """Address of the struct rte_ring, the same in all processes."""
+        return int(ffi.cast("uintptr_t", self.pointer))
+
+    @property
+    def capacity(self) -> int:
+        """Packets it can hold."""
+        return int(lib.rte_ring_get_capacity(self.pointer))
+
+    def count(self) -> int:
+        """Packets in it now."""
+        return int(lib.rte_ring_count(self.pointer))
+
+    def repair(self) -> None:
+        """Undo the half-done operation of a process that was killed, while nobody uses the ring.
+
+        What was being put in is forgotten, what was being taken out counts as taken: packets may be lost,
+        none comes twice.
+        """
+        lib.vio_ring_repair(self.pointer)
+
+    def free(self) -> None:
+        """Give its memory back; no process may use it afterwards. What it holds is not freed."""
+        lib.rte_ring_free(self.pointer)
+        self.pointer = ffi.NULL
