@@ -1,0 +1,12 @@
+"""Stopping a virtqueue whose driver broke the rules; the master reads the reason and logs it."""
+
+from vio4wd.kernels.compile import inner
+from vio4wd.kernels.records import ring_at, vring_at
+
+
+@inner
+def fail(vring, reason, detail):
+    """Stop a ring for good (until it is set up anew), with the reason (layout.RING_*) and the offending value."""
+    r = ring_at(vring_at(vring).ring)
+    r.error_detail = detail
+    r.error = reason
