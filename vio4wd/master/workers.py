@@ -1,0 +1,186 @@
+"""All workers of a daemon: one for each CPU, watched, and replaced when they end or hang.
+
+A worker that dies takes nothing with it but its CPU's work: `lost` is called when it is gone for
+certain, so that its relays can be repaired and moved, and `running` when the next one serves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+from vio4wd.master.errors import MasterError
+from vio4wd.master.worker_handle import WorkerGoneError, WorkerHandle, WorkerOptions
+from vio4wd.shm import layout
+
+_log = logging.getLogger(__name__)
+
+#: Seconds without a heartbeat after which a worker is stuck. It beats some thousand times a second;
+#: the rest is for machines on which it does not get its CPU.
+STUCK_AFTER: Final = 5.0
+#: Seconds between two looks at the heartbeats.
+LOOK_INTERVAL: Final = 0.25
+#: Seconds before the next start of a worker that keeps dying: first, and at most.
+FIRST_PAUSE: Final = 0.1
+LONGEST_PAUSE: Final = 10.0
+#: A worker that lived this long, in seconds, starts with the first pause again.
+STEADY_AFTER: Final = 30.0
+
+Notice = Callable[[int], Awaitable[None]]
+Gate = Callable[[], contextlib.AbstractAsyncContextManager[None]]
+
+
+def next_pause(pause: float, lived: float) -> float:
+    """Seconds to wait after the next death, from the present pause and how long the worker lived."""
+    return FIRST_PAUSE if lived >= STEADY_AFTER else min(2 * pause, LONGEST_PAUSE)
+
+
+class Workers:
+    """The daemon's workers. Slot n is the n-th CPU.
+
+    Args:
+        cpus: one worker on each.
+        tables: the shared tables; the CPU column of `control` is filled here.
+        start_gate: entered while a worker starts (a starting DPDK secondary and a device that comes
+            or goes in the primary do not mix).
+        lost: told the slot of a worker that has ended unasked, before the next one starts.
+        running: told the slot of a worker that serves, also the first time.
+    """
+
+    def __init__(
+        self,
+        cpus: Sequence[int],
+        tables: layout.Tables,
+        options: WorkerOptions,
+        start_gate: Gate,
+        lost: Notice,
+        running: Notice,
+    ) -> None:
+        self.cpus = tuple(cpus)
+        self._tables = tables
+        self._options = options
+        self._start_gate = start_gate
+        self._lost = lost
+        self._running = running
+        self._handles: dict[int, WorkerHandle] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._beats: dict[int, tuple[int, float]] = {}
+        self._stopping = False
+        for slot, cpu in enumerate(self.cpus):
+            tables["control"][slot]["cpu"] = cpu
+
+    def slot_of(self, cpu: int) -> int:
+        """Slot of a worker CPU.
+
+        Raises:
+            ValueError: no worker CPU.
+        """
+        return self.cpus.index(cpu)
+
+    def get(self, slot: int) -> WorkerHandle | None:
+        """The worker of a slot if it serves at this moment."""
+        handle = self._handles.get(slot)
+        return handle if handle is not None and handle.running else None
+
+    def running_slots(self) -> list[int]:
+        """Slots whose workers serve at this moment."""
+        return [slot for slot in range(len(self.cpus)) if self.get(slot) is not None]
+
+    def all_beat(self) -> bool:
+        """Whether every worker serves and has shown a heartbeat lately."""
+        now = time.monotonic()
+        return all(
+            self.get(slot) is not None and now - self._beats.get(slot, (0, now))[1] < STUCK_AFTER / 2
+            for slot in range(len(self.cpus))
+        )
+
+    async def start(self) -> None:
+        """Start all workers and return when they serve.
+
+        Raises:
+            MasterError: one did not come up.
+        """
+        handles = [WorkerHandle(slot, cpu, self._options, self._tables) for slot, cpu in enumerate(self.cpus)]
+        for handle in handles:
+            self._handles[handle.slot] = handle
+        async with self._start_gate():
+            results = await asyncio.gather(*(handle.start() for handle in handles), return_exceptions=True)
+        for result in results:
+            if isinstance(result, WorkerGoneError):
+                raise MasterError(str(result))
+            if result is not None:
+                raise result
+        for handle in handles:
+            _log.info("worker on CPU %d serves (pid %d)", handle.cpu, handle.pid)
+            await self._running(handle.slot)
+            self._tasks.append(asyncio.create_task(self._supervise(handle.slot)))
+        self._tasks.append(asyncio.create_task(self._watch()))
+
+    async def _supervise(self, slot: int) -> None:
+        pause = FIRST_PAUSE
+        while True:
+            handle = self._handles[slot]
+            since = time.monotonic()
+            ending = await handle.wait()
+            if self._stopping:
+                return
+            self._clear(slot)
+            _log.error("worker on CPU %d (pid %d) has ended: %s", handle.cpu, handle.pid, ending)
+            await self._lost(slot)
+            await asyncio.sleep(pause)
+            pause = next_pause(pause, time.monotonic() - since)
+            handle = WorkerHandle(slot, self.cpus[slot], self._options, self._tables)
+            self._handles[slot] = handle
+            try:
+                async with self._start_gate():
+                    await handle.start()
+            except WorkerGoneError as error:
+                _log.error("%s", error)
+                continue
+            _log.info("worker on CPU %d serves again (pid %d)", handle.cpu, handle.pid)
+            await self._running(slot)
+
+    def _clear(self, slot: int) -> None:
+        """A dead worker cannot say so itself."""
+        row = self._tables["workers"][slot]
+        row["pid"] = 0
+        row["items"] = 0
+        row["state"] = layout.WORKER_ABSENT
+        self._beats.pop(slot, None)
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_INTERVAL)
+            now = time.monotonic()
+            for slot in self.running_slots():
+                beat = int(self._tables["workers"][slot]["heartbeat"])
+                last, seen = self._beats.get(slot, (-1, now))
+                if beat != last:
+                    self._beats[slot] = (beat, now)
+                elif now - seen > STUCK_AFTER:
+                    handle = self._handles[slot]
+                    _log.error(
+                        "worker on CPU %d (pid %d) shows no heartbeat for %.0f s; killing it",
+                        handle.cpu,
+                        handle.pid,
+                        now - seen,
+                    )
+                    await handle.kill()
+
+    async def stop(self, seconds: float) -> None:
+        """End all workers, by force after `seconds`; nothing is restarted any more."""
+        self._stopping = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(handle.stop(seconds) for handle in self._handles.values()))
+        for slot in self._handles:
+            self._clear(slot)
+
+    def pids(self) -> list[int]:
+        """Process ids of the workers that were started and not yet replaced."""
+        return [handle.pid for handle in self._handles.values() if handle.pid]
