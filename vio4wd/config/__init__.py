@@ -1,0 +1,1 @@
+"""Options and the configuration file: one table (`vio4wd.config.table`), everything else derived from it."""
