@@ -44,8 +44,8 @@ def quantity(value: float) -> str:
 
 
 def percent(share: float) -> str:
-    """A share of 0..1 as a whole percentage; what is there but rounds to nothing is `<1%`."""
-    return "<1%" if 0 < share < 0.005 else f"{share:.0%}"
+    """A share of 0..1 as a whole percentage; less than one but not nothing is `<1%`."""
+    return "<1%" if 0 < share < 0.01 else f"{share:.0%}"
 
 
 def duration(seconds: float, drawn: Symbols = UNICODE) -> str:

@@ -82,17 +82,24 @@ def _relay(relay: Relay, rates: RelayRates | None) -> Iterator[Finding]:
             f"{name}: packet pool nearly empty, {relay.pool_free} of {relay.pool_size} mbufs free",
         )
     if not relay.vm_ready:
-        yield Finding(Severity.NOTE, f"{name}: no guest is ready on {relay.socket or 'its socket'}")
+        lost = _unconnected(rates.vf_to_vm if rates else None)
+        yield Finding(Severity.NOTE, f"{name}: no guest is ready on {relay.socket or 'its socket'}{lost}")
     if not relay.vf_ready:
-        yield Finding(Severity.NOTE, f"{name}: a guest but no VF")
+        lost = _unconnected(rates.vm_to_vf if rates else None)
+        yield Finding(Severity.NOTE, f"{name}: a guest but no VF{lost}")
     for number, direction in enumerate(relay.directions):
         yield from _direction(relay, direction, rates.directions[number] if rates else None)
+
+
+def _unconnected(rates: DirectionRates | None) -> str:
+    """What a missing end costs at present."""
+    dropped = rates.dropped_unconnected if rates else 0.0
+    return f", {quantity(dropped)} packets/s are dropped" if dropped > 0 else ""
 
 
 _CAUSES: Final = (
     ("dropped_full", ("the guest's receive queues are full", "the VF's transmit queue is full")),
     ("dropped_invalid", ("malformed packets from the VF", "malformed packets from the guest")),
-    ("dropped_unconnected", ("no guest takes them", "no VF takes them")),
 )
 
 
