@@ -87,7 +87,7 @@ def write_guest(item, address, source, length):
 
 @inner
 def log_write(item, address, length):
-    """Mark the pages of a range in the dirty bitmap (VHOST_USER_SET_LOG_BASE); pages beyond it are left out."""
+    """Mark the pages of a range in the dirty bitmap (VHOST_USER_SET_LOG_BASE), as far as it reaches."""
     it = item_at(item)
     if length <= 0:
         return

@@ -170,7 +170,8 @@ def pause(typingctx):
     """Tell the processor that this is a polling loop (x86 PAUSE)."""
 
     def generate(context, builder, signature, args):
-        builder.asm(ir.FunctionType(_VOID, []), "pause", "~{memory}", [], side_effect=True)
+        kind = ir.FunctionType(_VOID, [])
+        builder.call(builder.module.declare_intrinsic("llvm.x86.sse2.pause", [], kind), [])
         return context.get_dummy_value()
 
     return types.void(), generate

@@ -6,7 +6,7 @@ from vio4wd.kernels.records import ring_at, vring_at
 
 @inner
 def fail(vring, reason, detail):
-    """Stop a ring for good (until it is set up anew), with the reason (layout.RING_*) and the offending value."""
+    """Stop a ring until it is set up anew; `reason` is one of layout.RING_*, `detail` the offending value."""
     r = ring_at(vring_at(vring).ring)
     r.error_detail = detail
     r.error = reason

@@ -11,6 +11,7 @@ they differ from what the buffer already holds, which spares the guest's cache l
 
 import numpy as np
 
+from vio4wd.kernels.chains import WRITE
 from vio4wd.kernels.compile import inline, inner
 from vio4wd.kernels.copy import copy_bytes
 from vio4wd.kernels.flow_hash import flow_hash
@@ -33,7 +34,6 @@ from vio4wd.kernels.records import (
     BURST,
     GUEST,
     HEADER,
-    LENGTH,
     MAX_USED,
     PACKETS,
     PICKED,
@@ -51,7 +51,6 @@ from vio4wd.kernels.records import (
 from vio4wd.kernels.ring_error import fail
 from vio4wd.kernels.split_ring import complete_split, open_split, plain_split, take_split
 from vio4wd.shm.layout import RING_BAD_ADDRESS, RING_SHORT_CHAIN
-from vio4wd.kernels.chains import WRITE
 
 _VRING_SIZE = VRING.itemsize
 _ONE_BUFFER = 1 << 16  # of the header's bytes 8 to 11: csum_offset 0, num_buffers 1

@@ -21,7 +21,7 @@ unsigned into floating point); addresses and cycle counts fit in 63 bits.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -64,6 +64,7 @@ RING_CHAIN_TOO_LONG: Final = 4
 RING_BAD_INDIRECT: Final = 5
 RING_BAD_DIRECTION: Final = 6
 RING_SHORT_CHAIN: Final = 7
+RING_MEMORY_GONE: Final = 8
 RING_ERROR_NAMES: Final = (
     "none",
     "available index is more than a ring ahead",
@@ -73,6 +74,7 @@ RING_ERROR_NAMES: Final = (
     "malformed indirect table",
     "descriptor with the wrong direction",
     "chain shorter than the network header",
+    "the guest's memory file was truncated",
 )
 
 CACHE_LINE: Final = 128  # two lines: the adjacent-line prefetcher fetches pairs
@@ -84,18 +86,20 @@ def _block(fields: list[tuple[str, str] | tuple[str, str, int]], size: int) -> n
     Raises:
         ValueError: the fields do not fit.
     """
-    packed = np.dtype(fields, align=True)
+    packed: np.dtype[Any] = np.dtype(fields, align=True)
     if packed.itemsize > size or size % CACHE_LINE:
         raise ValueError(f"{packed.itemsize} bytes of fields do not fit a block of {size}")
-    names = list(packed.names or ())
-    return np.dtype(
-        {
-            "names": names,
-            "formats": [packed.fields[name][0] for name in names],  # type: ignore[index]
-            "offsets": [packed.fields[name][1] for name in names],  # type: ignore[index]
-            "itemsize": size,
-        }
-    )
+    names = packed.names or ()
+    members: Any = packed.fields
+    places = [members[name] for name in names]
+    spec: Any = {
+        "names": list(names),
+        "formats": [place[0] for place in places],
+        "offsets": [place[1] for place in places],
+        "itemsize": size,
+    }
+    block: np.dtype[np.void] = np.dtype(spec)
+    return block
 
 
 #: Written once by the master when it creates the segment.

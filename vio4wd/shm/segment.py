@@ -6,6 +6,7 @@ master's process id and the start time of that process, so that a recycled id is
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import pathlib
@@ -48,10 +49,8 @@ class Segment:
         """Unmap. The caller holds no view of the tables any more, or the mapping stays until it goes."""
         del self.tables, self._array
         # A view that somebody still holds keeps the mapping alive; it goes with the view.
-        try:
+        with contextlib.suppress(BufferError):
             self._map.close()
-        except BufferError:
-            pass
 
     def field(self, *path: str | int) -> int:
         """Address of a part of the tables, e.g. field("directions", 3, 0) for relay 3, VF->VM.
@@ -74,7 +73,7 @@ class Segment:
 
 
 def process_start_time(pid: int) -> int:
-    """When a process started, in clock ticks since boot (proc(5), /proc/PID/stat, field 22); 0: no such process."""
+    """When a process started, in clock ticks since boot (proc(5), /proc/PID/stat, field 22); 0: it is gone."""
     try:
         stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
     except OSError:
@@ -147,10 +146,8 @@ def owner(name: str) -> int:
 
 def remove(name: str) -> None:
     """Remove a segment's name; who has it mapped keeps it. None there is no error."""
-    try:
+    with contextlib.suppress(posix_ipc.ExistentialError):
         posix_ipc.unlink_shared_memory(f"/{name}")
-    except posix_ipc.ExistentialError:
-        pass
 
 
 def remove_stale(name: str) -> bool:

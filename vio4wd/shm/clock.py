@@ -1,0 +1,42 @@
+"""The time stamp counter, which workers write into the tables as their heartbeat.
+
+Read by one instruction that LLVM knows under the name the kernels use too; compiling it takes a few
+milliseconds, where importing all of numba for it would take a third of a second.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Callable
+
+import llvmlite.binding as llvm
+
+_MODULE = """
+declare i64 @llvm.readcyclecounter()
+define i64 @cycles() {
+  %value = call i64 @llvm.readcyclecounter()
+  ret i64 %value
+}
+"""
+
+
+def cycles() -> int:
+    """The time stamp counter of the CPU that happens to run this; all CPUs of a machine agree on it."""
+    return _reader()()
+
+
+@functools.cache
+def _reader() -> Callable[[], int]:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    machine = llvm.Target.from_default_triple().create_target_machine()
+    module = llvm.parse_assembly(_MODULE)
+    engine = llvm.create_mcjit_compiler(module, machine)
+    engine.finalize_object()
+    function = ctypes.CFUNCTYPE(ctypes.c_int64)(engine.get_function_address("cycles"))
+
+    def read(engine: llvm.ExecutionEngine = engine) -> int:  # the engine owns the code and must live on
+        return int(function())
+
+    return read
