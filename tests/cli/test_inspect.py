@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from vio4wd.inspection.clock import cycles
+from vio4wd.shm.clock import cycles
 from vio4wd.shm import layout, segment
 
 COMMAND = [sys.executable, "-c", "import sys; from vio4wd.cli.inspect import main; sys.exit(main())"]

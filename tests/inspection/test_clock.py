@@ -2,7 +2,7 @@
 
 import time
 
-from vio4wd.inspection.clock import cycles
+from vio4wd.shm.clock import cycles
 
 
 def test_it_advances_with_time():

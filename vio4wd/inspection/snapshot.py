@@ -210,7 +210,7 @@ def take(tables: Any, cycles: int = 0) -> Snapshot:  # noqa: ANN401 - numpy has 
 
     Args:
         tables: the tables, which may be written to meanwhile; each record is copied once.
-        cycles: TSC now (`vio4wd.inspection.clock.cycles`); ages of heartbeats are counted from it.
+        cycles: TSC now (`vio4wd.shm.clock.cycles`); ages of heartbeats are counted from it.
     """
     record = tables[0] if isinstance(tables, np.ndarray) and tables.ndim else tables
     header = record["header"]

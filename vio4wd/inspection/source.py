@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import psutil
 
-from vio4wd.inspection.clock import cycles
+from vio4wd.shm.clock import cycles
 from vio4wd.inspection.rates import Rates, rates
 from vio4wd.inspection.snapshot import Snapshot, take
 from vio4wd.shm import segment
