@@ -19,7 +19,7 @@ from vio4wd.shm import layout
 _OPTIONS = {"nogil": True, "error_model": "numpy", "boundscheck": False}
 
 
-def _digest():
+def _digest() -> str:
     """Hexadecimal digest of everything compiled code depends on."""
     digest = hashlib.sha256()
     here = pathlib.Path(__file__).parent
@@ -30,7 +30,7 @@ def _digest():
     return digest.hexdigest()[:16]
 
 
-def cache_folder():
+def cache_folder() -> pathlib.Path:
     """Where compiled kernels are kept: $VIO4WD_CACHE_DIR, else /var/cache (root) or the user's cache."""
     chosen = os.environ.get("VIO4WD_CACHE_DIR")
     if chosen:

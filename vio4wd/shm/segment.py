@@ -73,7 +73,7 @@ class Segment:
 
 
 def process_start_time(pid: int) -> int:
-    """When a process started, in clock ticks since boot (proc(5), /proc/PID/stat, field 22); 0: it is gone."""
+    """When a process started, in clock ticks since boot (field 22 of /proc/PID/stat); 0: it is gone."""
     try:
         stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
     except OSError:

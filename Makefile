@@ -1,0 +1,27 @@
+# Targets for people; `make setup` first, the others do it by themselves.
+.PHONY: setup demo test lint dpdk clean
+
+python = .venv/bin/python
+
+setup:
+	@scripts/setup
+
+demo: setup
+	@$(python) scripts/demo.py
+
+test: setup lint
+	$(python) -m pytest
+
+lint:
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+# A DPDK with room for 64 relays (Debian's is made for 32 ports); rebuilds the binding against it.
+dpdk: setup
+	@scripts/build-dpdk
+	PKG_CONFIG_PATH=.build/dpdk/lib/pkgconfig $(python) setup.py -q build_ext --inplace --force
+
+clean:
+	rm -rf .build .venv build *.egg-info vio4wd/dpdk/_binding*.so vio4wd/dpdk/_binding.c
+	find . -name __pycache__ -prune -exec rm -rf {} +
