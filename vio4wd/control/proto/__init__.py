@@ -1,0 +1,1 @@
+"""The messages of the ZeroMQ services; `scripts/generate.py` makes the code from virtioforwarder.proto."""

@@ -1,0 +1,101 @@
+"""The two services that know relays and CPUs: config tells, core scheduling moves."""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+from vio4wd.config.limits import RELAYS
+from vio4wd.control.controller import ControlError, Controller
+from vio4wd.control.proto.virtioforwarder_pb2 import (
+    ConfigRequest,
+    ConfigResponse,
+    CoreSchedRequest,
+    CoreSchedResponse,
+    RelayCPU,
+)
+from vio4wd.control.service import ERRNO, Refusal
+
+_log = logging.getLogger(__name__)
+
+SOURCE: Final = "core scheduling"
+#: In the place of a CPU: none, or leave it as it is.
+NO_CPU: Final = -1
+
+
+class Config:
+    """Which CPUs serve which relay."""
+
+    request_type = ConfigRequest
+
+    def __init__(self, controller: Controller) -> None:
+        self._controller = controller
+
+    async def answer(self, request: ConfigRequest) -> ConfigResponse:
+        """All relays in use, by number."""
+        return ConfigResponse(
+            status=ConfigResponse.OK,
+            relay_cpu_map=[
+                RelayCPU(relay_number=relay, vf2virtio_cpu=vf_to_vm, virtio2vf_cpu=vm_to_vf)
+                for relay, (vf_to_vm, vm_to_vf) in sorted(self._controller.relay_cpu_map().items())
+            ],
+        )
+
+    def refuse(self, refusal: Refusal, detail: str) -> ConfigResponse:
+        """The protocol knows one error."""
+        return ConfigResponse(status=ConfigResponse.EBADR)
+
+
+class CoreSched:
+    """Moves relays between workers."""
+
+    request_type = CoreSchedRequest
+
+    def __init__(self, controller: Controller) -> None:
+        self._controller = controller
+
+    async def answer(self, request: CoreSchedRequest) -> CoreSchedResponse:
+        """The workers' CPUs; or OK when all moves are made, ERROR at the first that fails.
+
+        All entries are checked before the first is acted on.
+        """
+        cores = self._controller.eal_cores()
+        if request.op == CoreSchedRequest.GET_EAL_CORES:
+            return CoreSchedResponse(status=CoreSchedResponse.OK, eal_cores=cores)
+        try:
+            _check(request.relay_cpu_map, cores)
+            for entry in request.relay_cpu_map:
+                await self._controller.move(entry.relay_number, entry.vf2virtio_cpu, entry.virtio2vf_cpu)
+        except ControlError as error:
+            _log.error("update: %s", error)
+            return _error(error.code, str(error))
+        return CoreSchedResponse(status=CoreSchedResponse.OK)
+
+    def refuse(self, refusal: Refusal, detail: str) -> CoreSchedResponse:
+        """An ERROR."""
+        return _error(ERRNO[refusal], f"{SOURCE}: {refusal.value}: {detail}")
+
+
+def _check(entries: Sequence[RelayCPU], cores: Sequence[int]) -> None:
+    relays: set[int] = set()
+    for entry in entries:
+        relay = entry.relay_number
+        if not 0 <= relay < RELAYS:
+            raise ControlError(
+                errno.EINVAL, SOURCE, f"there is no relay {relay}: relays are 0 to {RELAYS - 1}"
+            )
+        if relay in relays:
+            raise ControlError(errno.EINVAL, SOURCE, f"relay {relay} is given more than once")
+        relays.add(relay)
+        for cpu in (entry.vf2virtio_cpu, entry.virtio2vf_cpu):
+            if cpu != NO_CPU and cpu not in cores:
+                workers = ",".join(str(core) for core in cores)
+                raise ControlError(
+                    errno.EINVAL, SOURCE, f"CPU {cpu} has no worker: the workers' are {workers}"
+                )
+
+
+def _error(code: int, message: str) -> CoreSchedResponse:
+    return CoreSchedResponse(status=CoreSchedResponse.ERROR, error_code=code, error_code_source=message)
