@@ -43,6 +43,7 @@ def detach() -> Background:
         sys.exit(_await(reader))
     os.close(reader)
     os.setsid()
+    os.chdir("/")
     if os.fork():
         os._exit(0)  # only the grandchild holds the pipe's end now; it can never get a terminal
     null = os.open(os.devnull, os.O_RDWR)

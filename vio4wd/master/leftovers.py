@@ -14,7 +14,7 @@ import shutil
 import signal
 import time
 
-from vio4wd.master import eal_arguments
+from vio4wd.master import eal_files
 from vio4wd.shm import segment
 
 
@@ -34,7 +34,7 @@ def remove_all(instance: str, huge_dir: str) -> list[str]:
 def remove_eal_files(instance: str, huge_dir: str) -> list[str]:
     """Remove EAL's runtime directory and the hugepage files of the instance; says what was there."""
     found = []
-    runtime = eal_arguments.runtime_directory(instance)
+    runtime = eal_files.runtime_directory(instance)
     if runtime.is_dir():
         shutil.rmtree(runtime, ignore_errors=True)
         found.append(str(runtime))

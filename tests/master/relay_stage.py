@@ -1,0 +1,175 @@
+"""A cast for relays without DPDK and worker processes: it keeps the real one's rules and notes what it did."""
+
+import asyncio
+import itertools
+
+import numpy as np
+
+from vio4wd.dpdk.errors import DpdkError
+from vio4wd.master.guest import Guest, GuestQueue, GuestRegion
+from vio4wd.master.placement import Placement
+from vio4wd.master.relay import Relay
+from vio4wd.master.worker_handle import WorkerGoneError, WorkerRefusedError
+from vio4wd.shm import layout
+from vio4wd.worker import protocol
+
+VF_TO_VM, VM_TO_VF = layout.VF_TO_VM, layout.VM_TO_VF
+
+
+class FakePort:
+    def __init__(self, device, pool):
+        self.device = device.name
+        self.pool = pool
+        self.ref = protocol.PortRef("ethdev", 5)
+        self.port_id = 5
+        self.pumped = False
+        self.numa_node = 0
+        self.mtu = 1500
+
+
+class FakePool:
+    size = 1023
+
+    def __init__(self, name):
+        self.name = name
+
+
+class FakeHardware:
+    """Refuses to free a pool that a port or worker uses, as real memory would not."""
+
+    def __init__(self, stage):
+        self._stage = stage
+        self._numbers = itertools.count()
+        self.pools, self.ports, self.broken = {}, [], []
+        self.fail = ""
+
+    async def make_pool(self, relay, node):
+        pool = FakePool(f"pool{relay}_{next(self._numbers)}")
+        self.pools[pool.name] = pool
+        return pool, max(node, 0)
+
+    async def free_pool(self, pool, *, broken):
+        await asyncio.sleep(0)
+        assert not [port for port in self.ports if port.pool is pool]
+        assert pool.name not in self._stage.pools_in_use()
+        if broken:
+            self.broken.append(pool.name)
+        del self.pools[pool.name]
+
+    async def open_port(self, device, relay, pool):
+        await asyncio.sleep(0)
+        if self.fail:
+            raise DpdkError(self.fail)
+        port = FakePort(device, pool)
+        self.ports.append(port)
+        return port
+
+    async def close_port(self, port, pool, *, broken):
+        await asyncio.sleep(0)
+        assert pool is port.pool
+        assert port.ref not in self._stage.ports_in_use()
+        self.ports.remove(port)
+
+
+class FakeWorker:
+    def __init__(self):
+        self.serves = {}
+        self.alive = True
+        self.refusal = ""
+        self.hangs = False
+
+    async def request(self, message, fds=()):
+        await asyncio.sleep(0)
+        if self.hangs:
+            self.alive = False
+        if not self.alive:
+            self.serves.clear()
+            raise WorkerGoneError("gone")
+        key = message.relay, message.direction
+        self.serves.pop(key, None)
+        if isinstance(message, protocol.Serve):
+            if self.refusal:
+                raise WorkerRefusedError(self.refusal)
+            self.serves[key] = message
+
+
+class Stage:
+    """Workers on CPUs 11, 12, ...; relays on demand. `check()` holds whenever nothing is under way."""
+
+    def __init__(self, cpus=(11, 12), pins=None):
+        self.tables = np.zeros(1, layout.TABLES)[0]
+        for column in ("vf_to_vm_slot", "vm_to_vf_slot", "port_id"):
+            self.tables["relays"][column] = -1
+        self.workers = [FakeWorker() for _ in cpus]
+        self.hardware = FakeHardware(self)
+        self.placement = Placement(cpus, self.tables, pins or {}, same_numa=False)
+        self.relays = []
+
+    def relay(self, number=1):
+        relay = Relay(number, self.tables, self, self.hardware, self.placement)
+        self.relays.append(relay)
+        return relay
+
+    def get(self, slot):
+        return self.workers[slot] if slot >= 0 and self.workers[slot].alive else None
+
+    def running_slots(self):
+        return [slot for slot in range(len(self.workers)) if self.workers[slot].alive]
+
+    async def kill(self, slot):
+        self.workers[slot].alive = False
+        self.workers[slot].serves.clear()
+        for relay in self.relays:
+            await relay.worker_lost(slot)
+
+    async def restart(self, slot):
+        self.workers[slot] = FakeWorker()
+        for relay in self.relays:
+            await relay.worker_running(slot)
+
+    def _serves(self):
+        return [serve for worker in self.workers if worker.alive for serve in worker.serves.values()]
+
+    def pools_in_use(self):
+        return {serve.pool for serve in self._serves()}
+
+    def ports_in_use(self):
+        return [serve.port for serve in self._serves() if serve.port]
+
+    def owners(self, relay):
+        """Slots that serve (VF->VM, VM->VF) of a relay, None: nobody."""
+        found = [None, None]
+        for slot, worker in enumerate(self.workers):
+            for number, direction in worker.serves:
+                if number == relay.number:
+                    assert found[direction] is None, "served twice"
+                    found[direction] = slot
+        return tuple(found)
+
+    def serve(self, relay, direction):
+        return self.workers[self.owners(relay)[direction]].serves[relay.number, direction]
+
+    def check(self):
+        for relay in self.relays:
+            row = self.tables["relays"][relay.number]
+            owners = self.owners(relay)
+            for slot, owner, column in zip(
+                relay.slots, owners, ("vf_to_vm_slot", "vm_to_vf_slot"), strict=True
+            ):
+                assert row[column] == slot
+                assert owner is None or owner == slot
+            for direction in (VF_TO_VM, VM_TO_VF):
+                if owners[direction] is not None:
+                    serve = self.serve(relay, direction)
+                    assert relay.pool is not None
+                    assert serve.pool == relay.pool.name
+                    assert serve.port == (relay.port.ref if relay.port else None)
+        assert {port.pool.name for port in self.hardware.ports} <= set(self.hardware.pools)
+
+
+def guest(memory=1, pairs=1, features=1 << 32):
+    queues = tuple(
+        GuestQueue(n, 256, 0x1000 * n, 0x1000 * n + 0x400, 0x1000 * n + 0x800, call_fd=100 + n)
+        for n in range(2 * pairs)
+    )
+    return Guest(features, memory, (GuestRegion(0, 1 << 20, 0, 50),), queues)
