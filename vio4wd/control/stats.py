@@ -103,6 +103,7 @@ def _vf_to_vm(relay: Relay, measured: RelayRates | None) -> RelayState.VFtoVM:
         byte_rate_rx_from_vf=speed.bytes_in if speed else 0.0,
         pkt_rate_tx_to_vm=speed.packets_out if speed else 0.0,
         byte_rate_tx_to_vm=speed.bytes_out if speed else 0.0,
+        load=speed.load if speed else None,
     )
 
 
@@ -126,4 +127,5 @@ def _vm_to_vf(relay: Relay, measured: RelayRates | None) -> RelayState.VMtoVF:
         byte_rate_rx_from_vm=speed.bytes_in if speed else 0.0,
         pkt_rate_tx_to_vf=speed.packets_out if speed else 0.0,
         byte_rate_tx_to_vf=speed.bytes_out if speed else 0.0,
+        load=speed.load if speed else None,
     )

@@ -110,7 +110,7 @@ class StatsResponse(_message.Message):
             pci_addr_str: str
             def __init__(self, pci_addr_str: _Optional[str] = ...) -> None: ...
         class VFtoVM(_message.Message):
-            __slots__ = ("active", "internal_state", "pkts_rx_from_vf", "bytes_rx_from_vf", "pkts_tx_to_vm", "bytes_tx_to_vm", "pkts_dropped_vm_queue_full", "bytes_dropped_vm_queue_full", "pkts_dropped_vm_not_connected", "bytes_dropped_vm_not_connected", "pkt_rate_rx_from_vf", "byte_rate_rx_from_vf", "pkt_rate_tx_to_vm", "byte_rate_tx_to_vm", "pkts_dropped_invalid", "bytes_dropped_invalid")
+            __slots__ = ("active", "internal_state", "pkts_rx_from_vf", "bytes_rx_from_vf", "pkts_tx_to_vm", "bytes_tx_to_vm", "pkts_dropped_vm_queue_full", "bytes_dropped_vm_queue_full", "pkts_dropped_vm_not_connected", "bytes_dropped_vm_not_connected", "pkt_rate_rx_from_vf", "byte_rate_rx_from_vf", "pkt_rate_tx_to_vm", "byte_rate_tx_to_vm", "pkts_dropped_invalid", "bytes_dropped_invalid", "load")
             ACTIVE_FIELD_NUMBER: _ClassVar[int]
             INTERNAL_STATE_FIELD_NUMBER: _ClassVar[int]
             PKTS_RX_FROM_VF_FIELD_NUMBER: _ClassVar[int]
@@ -127,6 +127,7 @@ class StatsResponse(_message.Message):
             BYTE_RATE_TX_TO_VM_FIELD_NUMBER: _ClassVar[int]
             PKTS_DROPPED_INVALID_FIELD_NUMBER: _ClassVar[int]
             BYTES_DROPPED_INVALID_FIELD_NUMBER: _ClassVar[int]
+            LOAD_FIELD_NUMBER: _ClassVar[int]
             active: bool
             internal_state: str
             pkts_rx_from_vf: int
@@ -143,9 +144,10 @@ class StatsResponse(_message.Message):
             byte_rate_tx_to_vm: float
             pkts_dropped_invalid: int
             bytes_dropped_invalid: int
-            def __init__(self, active: _Optional[bool] = ..., internal_state: _Optional[str] = ..., pkts_rx_from_vf: _Optional[int] = ..., bytes_rx_from_vf: _Optional[int] = ..., pkts_tx_to_vm: _Optional[int] = ..., bytes_tx_to_vm: _Optional[int] = ..., pkts_dropped_vm_queue_full: _Optional[int] = ..., bytes_dropped_vm_queue_full: _Optional[int] = ..., pkts_dropped_vm_not_connected: _Optional[int] = ..., bytes_dropped_vm_not_connected: _Optional[int] = ..., pkt_rate_rx_from_vf: _Optional[float] = ..., byte_rate_rx_from_vf: _Optional[float] = ..., pkt_rate_tx_to_vm: _Optional[float] = ..., byte_rate_tx_to_vm: _Optional[float] = ..., pkts_dropped_invalid: _Optional[int] = ..., bytes_dropped_invalid: _Optional[int] = ...) -> None: ...
+            load: float
+            def __init__(self, active: _Optional[bool] = ..., internal_state: _Optional[str] = ..., pkts_rx_from_vf: _Optional[int] = ..., bytes_rx_from_vf: _Optional[int] = ..., pkts_tx_to_vm: _Optional[int] = ..., bytes_tx_to_vm: _Optional[int] = ..., pkts_dropped_vm_queue_full: _Optional[int] = ..., bytes_dropped_vm_queue_full: _Optional[int] = ..., pkts_dropped_vm_not_connected: _Optional[int] = ..., bytes_dropped_vm_not_connected: _Optional[int] = ..., pkt_rate_rx_from_vf: _Optional[float] = ..., byte_rate_rx_from_vf: _Optional[float] = ..., pkt_rate_tx_to_vm: _Optional[float] = ..., byte_rate_tx_to_vm: _Optional[float] = ..., pkts_dropped_invalid: _Optional[int] = ..., bytes_dropped_invalid: _Optional[int] = ..., load: _Optional[float] = ...) -> None: ...
         class VMtoVF(_message.Message):
-            __slots__ = ("active", "internal_state", "pkts_rx_from_vm", "bytes_rx_from_vm", "pkts_tx_to_vf", "bytes_tx_to_vf", "pkts_dropped_vf_queue_full", "bytes_dropped_vf_queue_full", "pkts_dropped_vf_not_connected", "bytes_dropped_vf_not_connected", "pkt_rate_rx_from_vm", "byte_rate_rx_from_vm", "pkt_rate_tx_to_vf", "byte_rate_tx_to_vf", "pkts_dropped_invalid", "bytes_dropped_invalid")
+            __slots__ = ("active", "internal_state", "pkts_rx_from_vm", "bytes_rx_from_vm", "pkts_tx_to_vf", "bytes_tx_to_vf", "pkts_dropped_vf_queue_full", "bytes_dropped_vf_queue_full", "pkts_dropped_vf_not_connected", "bytes_dropped_vf_not_connected", "pkt_rate_rx_from_vm", "byte_rate_rx_from_vm", "pkt_rate_tx_to_vf", "byte_rate_tx_to_vf", "pkts_dropped_invalid", "bytes_dropped_invalid", "load")
             ACTIVE_FIELD_NUMBER: _ClassVar[int]
             INTERNAL_STATE_FIELD_NUMBER: _ClassVar[int]
             PKTS_RX_FROM_VM_FIELD_NUMBER: _ClassVar[int]
@@ -162,6 +164,7 @@ class StatsResponse(_message.Message):
             BYTE_RATE_TX_TO_VF_FIELD_NUMBER: _ClassVar[int]
             PKTS_DROPPED_INVALID_FIELD_NUMBER: _ClassVar[int]
             BYTES_DROPPED_INVALID_FIELD_NUMBER: _ClassVar[int]
+            LOAD_FIELD_NUMBER: _ClassVar[int]
             active: bool
             internal_state: str
             pkts_rx_from_vm: int
@@ -178,7 +181,8 @@ class StatsResponse(_message.Message):
             byte_rate_tx_to_vf: float
             pkts_dropped_invalid: int
             bytes_dropped_invalid: int
-            def __init__(self, active: _Optional[bool] = ..., internal_state: _Optional[str] = ..., pkts_rx_from_vm: _Optional[int] = ..., bytes_rx_from_vm: _Optional[int] = ..., pkts_tx_to_vf: _Optional[int] = ..., bytes_tx_to_vf: _Optional[int] = ..., pkts_dropped_vf_queue_full: _Optional[int] = ..., bytes_dropped_vf_queue_full: _Optional[int] = ..., pkts_dropped_vf_not_connected: _Optional[int] = ..., bytes_dropped_vf_not_connected: _Optional[int] = ..., pkt_rate_rx_from_vm: _Optional[float] = ..., byte_rate_rx_from_vm: _Optional[float] = ..., pkt_rate_tx_to_vf: _Optional[float] = ..., byte_rate_tx_to_vf: _Optional[float] = ..., pkts_dropped_invalid: _Optional[int] = ..., bytes_dropped_invalid: _Optional[int] = ...) -> None: ...
+            load: float
+            def __init__(self, active: _Optional[bool] = ..., internal_state: _Optional[str] = ..., pkts_rx_from_vm: _Optional[int] = ..., bytes_rx_from_vm: _Optional[int] = ..., pkts_tx_to_vf: _Optional[int] = ..., bytes_tx_to_vf: _Optional[int] = ..., pkts_dropped_vf_queue_full: _Optional[int] = ..., bytes_dropped_vf_queue_full: _Optional[int] = ..., pkts_dropped_vf_not_connected: _Optional[int] = ..., bytes_dropped_vf_not_connected: _Optional[int] = ..., pkt_rate_rx_from_vm: _Optional[float] = ..., byte_rate_rx_from_vm: _Optional[float] = ..., pkt_rate_tx_to_vf: _Optional[float] = ..., byte_rate_tx_to_vf: _Optional[float] = ..., pkts_dropped_invalid: _Optional[int] = ..., bytes_dropped_invalid: _Optional[int] = ..., load: _Optional[float] = ...) -> None: ...
         ID_FIELD_NUMBER: _ClassVar[int]
         ACTIVE_FIELD_NUMBER: _ClassVar[int]
         IDENT_FIELD_NUMBER: _ClassVar[int]
