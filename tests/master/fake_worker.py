@@ -18,7 +18,7 @@ def main():
     parser = argparse.ArgumentParser()
     for name in ("slot", "cpu", "channel-fd"):
         parser.add_argument(f"--{name}", type=int)
-    for name in ("instance", "huge-dir", "idle", "log-level"):
+    for name in ("instance", "idle", "log-level"):
         parser.add_argument(f"--{name}")
     options = parser.parse_args()
     if options.cpu == 5:

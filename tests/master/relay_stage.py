@@ -1,4 +1,4 @@
-"""A cast for relays without DPDK and worker processes: it keeps the real one's rules and notes what it did."""
+"""A cast for relays without DPDK and processes: it keeps the real rules and notes what it did."""
 
 import asyncio
 import itertools

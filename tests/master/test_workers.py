@@ -35,7 +35,7 @@ def tables():
 @pytest.fixture
 def options(tables, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(pathlib.Path(__file__).parent))
-    return WorkerOptions(tables.name, "/none", "poll", 6, module="fake_worker")
+    return WorkerOptions(tables.name, "poll", "INFO", module="fake_worker")
 
 
 @contextlib.asynccontextmanager
@@ -196,9 +196,9 @@ def test_pause_before_a_restart_grows_and_is_forgiven():
 @pytest.mark.parametrize(
     ("line", "level", "text"),
     [
-        ("WARNING relay 3: odd", 30, "relay 3: odd"),
+        ("worker cpu1: WARNING relay 3: odd", 30, "relay 3: odd"),
         ("EAL: Detected CPU lcores: 2", 20, "EAL: Detected CPU lcores: 2"),
-        ("ERROR", 20, "ERROR"),
+        ("worker cpu1: hello there", 20, "worker cpu1: hello there"),
     ],
 )
 def test_levels_of_log_lines(line, level, text):

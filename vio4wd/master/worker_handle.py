@@ -14,6 +14,7 @@ import contextlib
 import dataclasses
 import logging
 import os
+import re
 import signal
 import socket
 import sys
@@ -43,11 +44,14 @@ class WorkerRefusedError(Exception):
     """The worker lives and said why it cannot do what was asked."""
 
 
+_OWN_LINE: Final = re.compile(r"worker cpu\d+: ([A-Z]+) (.*)")
+
+
 def split_level(line: str) -> tuple[int, str]:
     """Level and text of a line of a worker's log; lines of DPDK name no level and count as information."""
-    word, _, text = line.partition(" ")
-    level = logging.getLevelNamesMapping().get(word)
-    return (level, text) if level is not None and text else (logging.INFO, line)
+    own = _OWN_LINE.fullmatch(line)
+    level = logging.getLevelNamesMapping().get(own[1]) if own else None
+    return (level, own[2]) if own and level is not None else (logging.INFO, line)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -55,10 +59,16 @@ class WorkerOptions:
     """What every worker of a daemon is started with; see `vio4wd-worker --help`. `module` is the program."""
 
     instance: str
-    huge_dir: str
     idle: str
-    loglevel: int
+    log_level: str
     module: str = "vio4wd.cli.worker"
+
+    def command(self, slot: int, cpu: int, channel: int, pci: Sequence[str]) -> list[str]:
+        """Program and arguments for the worker of a slot, with its end of the channel."""
+        named = {"slot": slot, "cpu": cpu, "instance": self.instance, "channel-fd": channel}
+        named |= {"idle": self.idle, "log-level": self.log_level}
+        arguments = [f"--{name}={value}" for name, value in named.items()]
+        return [sys.executable, "-m", self.module, *arguments, *(f"--pci={address}" for address in pci)]
 
 
 class WorkerHandle:
@@ -84,33 +94,18 @@ class WorkerHandle:
         self._tasks: list[asyncio.Task[None]] = []
         self.running = False
 
-    async def start(self) -> None:
+    async def start(self, pci: Sequence[str] = ()) -> None:
         """Start the process and wait until it serves.
+
+        Args:
+            pci: addresses of the PCI devices that are attached.
 
         Raises:
             WorkerGoneError: it ended before, or was killed because it took too long.
         """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
-        options = self._options
-        command = [
-            sys.executable,
-            "-m",
-            options.module,
-            "--slot",
-            str(self.slot),
-            "--cpu",
-            str(self.cpu),
-        ]
-        command += ["--instance", options.instance, "--channel-fd", str(theirs.fileno())]
-        command += [
-            "--huge-dir",
-            options.huge_dir,
-            "--idle",
-            options.idle,
-            "--log-level",
-            str(options.loglevel),
-        ]
+        command = self._options.command(self.slot, self.cpu, theirs.fileno(), pci)
         try:
             process = await asyncio.create_subprocess_exec(
                 *command,

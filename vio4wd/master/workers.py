@@ -49,6 +49,7 @@ class Workers:
             or goes in the primary do not mix).
         lost: told the slot of a worker that has ended unasked, before the next one starts.
         running: told the slot of a worker that serves, also the first time.
+        attached_pci: addresses of the PCI devices that a starting worker is to look for.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Workers:
         start_gate: Gate,
         lost: Notice,
         running: Notice,
+        attached_pci: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         self.cpus = tuple(cpus)
         self._tables = tables
@@ -66,6 +68,7 @@ class Workers:
         self._start_gate = start_gate
         self._lost = lost
         self._running = running
+        self._attached_pci = attached_pci
         self._handles: dict[int, WorkerHandle] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._beats: dict[int, tuple[int, float]] = {}
@@ -137,7 +140,7 @@ class Workers:
             self._handles[slot] = handle
             try:
                 async with self._start_gate():
-                    await handle.start()
+                    await handle.start(self._attached_pci())
             except WorkerGoneError as error:
                 _log.error("%s", error)
                 continue

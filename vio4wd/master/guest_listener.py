@@ -1,0 +1,113 @@
+"""The link from a vhost-user device to its relay: what the device tells becomes the relay's guest."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Awaitable, Callable
+
+from vio4wd.master import numa, rings
+from vio4wd.master.guest import Guest, GuestLog, GuestQueue, GuestRegion
+from vio4wd.master.relay import Relay, RelayError
+from vio4wd.shm import layout
+from vio4wd.vhost.state import DeviceState
+
+_log = logging.getLogger(__name__)
+
+_PID = re.compile(r"pid (\d+)")
+
+Announcer = Callable[[Relay, bytes], Awaitable[None]]
+
+
+class GuestListener:
+    """Listens to one device (`vhost.listener.Listener`).
+
+    Args:
+        relay: whose guest the device is.
+        announcer: sends a frame to the relay's VF.
+        find_node: look for the NUMA node of guest memory; off where there is only one.
+    """
+
+    def __init__(self, relay: Relay, tables: layout.Tables, announcer: Announcer, *, find_node: bool) -> None:
+        self._relay = relay
+        self._tables = tables
+        self._row = tables["relays"][relay.number]
+        self._announcer = announcer
+        self._find_node = find_node
+        self._pid = 0
+
+    async def connected(self, peer: str) -> None:
+        """A frontend is there."""
+        match = _PID.search(peer)
+        self._pid = int(match[1]) if match else 0
+        self._row["peer"] = peer.encode()[:64]
+        self._row["guest_connections"] += 1
+        _log.info("relay %d: guest connected (%s)", self._relay.number, peer)
+
+    async def suspend(self) -> None:
+        """Nobody touches the device when this returns."""
+        await self._relay.guest_suspend()
+
+    async def resume(self, state: DeviceState) -> None:
+        """Serve the device. One whose memory no worker can map is logged and left alone until it changes."""
+        guest = as_guest(state)
+        node = self._node(guest)
+        try:
+            await self._relay.guest_resume(guest, node)
+        except RelayError as error:
+            _log.error("relay %d: the guest is not served: %s", self._relay.number, error)
+
+    async def ring_position(self, queue: int, packed: bool) -> int:
+        """Where the queue was left."""
+        position = rings.read_position(self._tables, self._relay.number, queue)
+        return rings.encode_base(position, packed=packed)
+
+    async def set_ring_position(self, queue: int, base: int, packed: bool) -> None:
+        """Where the queue begins."""
+        position = rings.decode_base(base, packed=packed)
+        rings.write_position(self._tables, self._relay.number, queue, position)
+
+    async def announce(self, frame: bytes) -> None:
+        """Send the frame to the VF."""
+        await self._announcer(self._relay, frame)
+
+    async def disconnected(self) -> None:
+        """The frontend is gone."""
+        self._pid = 0
+        self._row["peer"] = b""
+        await self._relay.guest_gone()
+        _log.info("relay %d: guest disconnected", self._relay.number)
+
+    def _node(self, guest: Guest) -> int:
+        if not self._find_node or not self._pid:
+            return -1
+        node = numa.node_of_files(self._pid, numa.file_keys(region.fd for region in guest.regions))
+        return -1 if node is None else node
+
+
+def as_guest(state: DeviceState) -> Guest:
+    """The view of a device that a relay serves: its memory and the queues that are ready."""
+    log = None
+    if state.logging and state.log is not None:
+        log = GuestLog(state.log.fd, state.log.size, state.log.offset)
+    return Guest(
+        features=int(state.features),
+        memory=state.memory_number,
+        regions=tuple(
+            GuestRegion(region.guest_address, region.size, region.mmap_offset, region.fd)
+            for region in state.regions
+        ),
+        queues=tuple(
+            GuestQueue(
+                queue.index,
+                queue.size,
+                queue.descriptors,
+                queue.available,
+                queue.used,
+                queue.call_fd,
+                queue.log_used,
+            )
+            for queue in state.ready_queues()
+        ),
+        log=log,
+    )
