@@ -44,6 +44,15 @@ static unsigned int vio_pool_size(const struct rte_mempool *pool)
 	return pool->size;
 }
 
+/* Give back what the calling thread's lcore keeps to itself. */
+static void vio_pool_flush(struct rte_mempool *pool)
+{
+	struct rte_mempool_cache *cache = rte_mempool_default_cache(pool, rte_lcore_id());
+
+	if (cache != NULL)
+		rte_mempool_cache_flush(cache, pool);
+}
+
 /* An aborted operation of a dead process on a ring leaves head and tail apart. Entries that were being
  * put in are dropped (they may never have been written), entries that were being taken out count as
  * taken (they may have been sent): nothing is delivered twice. Nobody else may use the ring meanwhile. */

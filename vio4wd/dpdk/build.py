@@ -39,7 +39,7 @@ def _pkg_config(*arguments: str) -> list[str]:
 def _builder() -> FFI:
     """The description of the module: declarations, source and compiler options."""
     library_dir = _pkg_config("--variable=libdir")[0]
-    link = [*_pkg_config("--libs"), f"-L{library_dir}", "-lrte_net_bond"]
+    link = [*_pkg_config("--libs"), f"-L{library_dir}", "-lrte_net_bond", "-lrte_bus_vdev"]
     if not library_dir.startswith(SYSTEM_LIBRARY_DIRS):
         link.append(f"-Wl,-rpath,{library_dir}")
     builder = FFI()

@@ -3,6 +3,7 @@
 /* log.h */
 int vio_log_open(void);
 void vio_log_mark(void);
+void vio_log_quiet(int quiet);
 void vio_log_since_mark(char *text, size_t size);
 
 /* EAL */
@@ -18,6 +19,7 @@ struct vio_port_info {
 	char bus[32];
 	char driver[64];
 	int socket;
+	uint32_t if_index;
 	uint32_t min_mtu;
 	uint32_t max_mtu;
 	uint32_t max_rx_pktlen;
@@ -61,6 +63,7 @@ struct rte_ether_addr {
 #define RTE_MAX_ETHPORTS ...
 
 int rte_dev_probe(const char *devargs);
+int vio_device_probe(const char *devargs, int is_vdev);
 int vio_ports_of_device(const char *name, uint16_t *ports, int max);
 int vio_ports_used(void);
 int vio_device_remove(uint16_t port);
@@ -94,12 +97,15 @@ int rte_eth_bond_link_monitoring_set(uint16_t bond, uint32_t interval_ms);
 
 /* Pools */
 struct rte_mempool;
-struct rte_mempool *rte_pktmbuf_pool_create(const char *name, unsigned n, unsigned cache, uint16_t private_size,
-					    uint16_t data_room, int socket);
+struct rte_mempool *rte_pktmbuf_pool_create_by_ops(const char *name, unsigned n, unsigned cache,
+						   uint16_t private_size, uint16_t data_room, int socket,
+						   const char *ops_name);
 struct rte_mempool *rte_mempool_lookup(const char *name);
 void rte_mempool_free(struct rte_mempool *pool);
 unsigned int rte_mempool_avail_count(const struct rte_mempool *pool);
 unsigned int vio_pool_size(const struct rte_mempool *pool);
+void vio_pool_flush(struct rte_mempool *pool);
+uint16_t rte_pktmbuf_data_room_size(struct rte_mempool *pool);
 
 /* Rings */
 #define RING_F_SP_ENQ ...

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import re
+from typing import Final
+
 from vio4wd.dpdk._binding import ffi, lib
 from vio4wd.dpdk.errors import DpdkError, mark_log, reason
+
+_PCI_ADDRESS: Final = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
 
 
 def max_ports() -> int:
@@ -23,7 +29,7 @@ def ports_of(name: str) -> list[int]:
 
 
 def probe(devargs: str) -> list[int]:
-    """Attach a device, in this primary process and in every secondary that runs; its ports.
+    """Attach a device in this primary process; its ports. `share` makes it known to the secondaries.
 
     Args:
         devargs: "0000:01:02.3" or "net_null0,size=64".
@@ -41,24 +47,29 @@ def probe(devargs: str) -> list[int]:
             "'make dpdk' builds one with more"
         )
     mark_log()
-    status = lib.rte_dev_probe(devargs.encode())
-    if status < 0:
-        raise DpdkError(f"{name} cannot be attached: {reason(status)}")
+    status = lib.vio_device_probe(devargs.encode(), not _PCI_ADDRESS.fullmatch(name))
     ports = ports_of(name)
-    if not ports:
-        raise DpdkError(f"{name} was attached but has no network port")
+    if status < 0 or not ports:
+        raise DpdkError(f"{name} cannot be attached: {reason(status) or 'no DPDK driver takes it'}")
     return ports
 
 
 def share(devargs: str) -> None:
-    """Make an attached device known to the secondaries that have started since.
+    """Make an attached device known to all secondaries that run; those that know it already keep it.
+
+    A secondary looks at a port once, when it learns of it: for the queues it has and the functions that
+    serve them. So a port is shared when it is configured and started. A secondary that starts later
+    finds virtual devices by itself, and PCI devices that its options allow.
 
     Raises:
         DpdkError: a secondary refused.
     """
     mark_log()
+    # DPDK tries the primary first, which has it, and calls that an error before it goes on.
+    lib.vio_log_quiet(1)
     status = lib.rte_dev_probe(devargs.encode())
-    if status < 0:
+    lib.vio_log_quiet(0)
+    if status < 0 and status != -errno.EEXIST:
         raise DpdkError(f"{devargs} cannot be attached in a worker: {reason(status)}")
 
 

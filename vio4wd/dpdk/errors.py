@@ -25,12 +25,12 @@ def reason(code: int = 0) -> str:
     """Why the last operation failed: DPDK's first log line since the mark, else the error's name.
 
     Args:
-        code: an errno, of either sign; 0: none is known.
+        code: an errno, of either sign; 0: none is known, and the text may be empty.
     """
     text = ffi.new("char[]", _LOG_SIZE)
     lib.vio_log_since_mark(text, _LOG_SIZE)
     lines = [line.strip() for line in ffi.string(text).decode(errors="replace").splitlines()]
-    words = next((line for line in lines if line), "")
+    words = next((line for line in lines if line and "on primary process" not in line), "")
     said = _SPEAKER.sub("", words).rstrip(".")
     # Drivers return -1 for anything, so the number speaks only where the log says nothing.
-    return said or (ffi.string(lib.rte_strerror(abs(code))).decode() if code else "DPDK gives no reason")
+    return said or (ffi.string(lib.rte_strerror(abs(code))).decode() if code else "")

@@ -36,7 +36,9 @@ class PortInfo:
         bus: "pci", "vdev", ...
         driver: name of the poll-mode driver.
         socket: NUMA node, -1: none.
+        if_index: network interface of the kernel behind it, 0: none.
         min_mtu, max_mtu: bytes; max_mtu is 65535 where the driver does not say.
+        max_frame: bytes of the longest frame, the Ethernet header and its checksum included.
         rx_offloads, tx_offloads: capabilities, RTE_ETH_RX_OFFLOAD_*, RTE_ETH_TX_OFFLOAD_*.
         rss_functions: flow types it can hash, RTE_ETH_RSS_*.
     """
@@ -45,8 +47,10 @@ class PortInfo:
     bus: str
     driver: str
     socket: int
+    if_index: int
     min_mtu: int
     max_mtu: int
+    max_frame: int
     max_rx_queues: int
     max_tx_queues: int
     rx_offloads: int
@@ -110,8 +114,10 @@ class Port:
             bus=ffi.string(found.bus).decode(),
             driver=ffi.string(found.driver).decode(),
             socket=found.socket,
+            if_index=found.if_index,
             min_mtu=found.min_mtu,
             max_mtu=found.max_mtu,
+            max_frame=found.max_rx_pktlen,
             max_rx_queues=found.max_rx_queues,
             max_tx_queues=found.max_tx_queues,
             rx_offloads=found.rx_offloads,

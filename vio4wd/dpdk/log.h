@@ -18,6 +18,7 @@
 static char log_text[LOG_KEPT];
 static size_t log_used;
 static FILE *log_stream;
+static int log_is_quiet;
 
 static ssize_t log_write(void *cookie, const char *text, size_t size)
 {
@@ -28,6 +29,8 @@ static ssize_t log_write(void *cookie, const char *text, size_t size)
 	memcpy(log_text + log_used, text, kept);
 	log_used += kept;
 	log_text[log_used] = '\0';
+	if (log_is_quiet)
+		return (ssize_t)size;
 	if (write(STDERR_FILENO, text, size) < 0) {
 		/* nobody reads: there is no better place to say so */
 	}
@@ -53,6 +56,12 @@ static void vio_log_mark(void)
 	log_used = 0;
 	log_text[0] = '\0';
 	funlockfile(log_stream);
+}
+
+/* Keep what is logged from here on to ourselves, or no longer. */
+static void vio_log_quiet(int quiet)
+{
+	log_is_quiet = quiet;
 }
 
 /* Copy what was logged since the mark, at most size - 1 bytes. */

@@ -5,7 +5,11 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include <rte_bus_vdev.h>
+#include <rte_devargs.h>
 
 #include "compat.h"
 
@@ -19,6 +23,7 @@ struct vio_port_info {
 	char bus[32];
 	char driver[64];
 	int socket; /* NUMA node, -1: none */
+	uint32_t if_index; /* network interface of the kernel behind it, 0: none */
 	uint32_t min_mtu;
 	uint32_t max_mtu; /* the driver's word, UINT16_MAX where it does not say */
 	uint32_t max_rx_pktlen;
@@ -57,6 +62,7 @@ static int vio_port_get_info(uint16_t port, struct vio_port_info *info)
 	}
 	snprintf(info->driver, sizeof(info->driver), "%s", dev.driver_name ? dev.driver_name : "");
 	info->socket = rte_eth_dev_socket_id(port);
+	info->if_index = dev.if_index;
 	info->min_mtu = dev.min_mtu;
 	info->max_mtu = dev.max_mtu;
 	info->max_rx_pktlen = dev.max_rx_pktlen;
@@ -96,16 +102,52 @@ static int vio_ports_used(void)
 	return used;
 }
 
+/* Probe a device in this process alone: rte_dev_probe would have the secondaries probe it at once, before it
+ * has queues, and they would keep the state of that moment. 0 or a negative errno. */
+static int vio_device_probe(const char *devargs, int is_vdev)
+{
+	struct rte_devargs *listed = calloc(1, sizeof(*listed));
+	int status;
+
+	if (listed == NULL)
+		return -ENOMEM;
+	status = rte_devargs_parse(listed, devargs);
+	if (status < 0) {
+		rte_devargs_reset(listed);
+		free(listed);
+		return status;
+	}
+	if (is_vdev) {
+		status = rte_vdev_init(listed->name, listed->args);
+		rte_devargs_reset(listed);
+		free(listed);
+		return status > 0 ? -ENODEV : status;
+	}
+	/* Its arguments on the list are what lets a bus with an allow-list see the device. */
+	status = rte_devargs_insert(&listed);
+	if (status == 0)
+		status = rte_bus_scan();
+	return status < 0 ? status : rte_bus_probe();
+}
+
 /* Remove the device of a port, here and in the secondaries: they let go of it first, then its driver closes
  * the port. 0 or a negative errno. */
 static int vio_device_remove(uint16_t port)
 {
 	struct rte_eth_dev_info dev;
+	char name[RTE_DEV_NAME_MAX_LEN];
+	int is_vdev;
 	int status = rte_eth_dev_info_get(port, &dev);
 
 	if (status < 0)
 		return status;
-	return dev.device == NULL ? -ENODEV : rte_dev_remove(dev.device);
+	if (dev.device == NULL)
+		return -ENODEV;
+	snprintf(name, sizeof(name), "%s", compat_device_name(dev.device));
+	is_vdev = strcmp(compat_bus_name(dev.device), "vdev") == 0;
+	status = rte_dev_remove(dev.device);
+	/* A secondary that could not probe it cannot remove it either, and DPDK then refuses altogether. */
+	return status < 0 && is_vdev ? rte_vdev_uninit(name) : status;
 }
 
 /* Configure a stopped port and its queues. 0 or a negative errno; then step names what failed. */

@@ -1,0 +1,122 @@
+"""Moves packets between ports that only the master can poll and the rings that workers poll.
+
+A lane is one such port with its two rings. Nothing is dropped here for want of room: packets are
+received only when the ring has room for a burst, and what the driver does not take stays with the lane
+and goes first next time. So a full queue is felt, and counted, where it is for a direct port: in the
+driver towards the VF, at the worker towards the VM.
+"""
+
+import numpy as np
+
+from vio4wd.kernels.compile import inner, kernel
+from vio4wd.kernels.memory import call4, load64_acquire
+from vio4wd.kernels.records import BURST, _view
+
+#: One port.
+LANE = np.dtype(
+    [
+        ("port", "i8"),  # DPDK port number
+        ("rx_ring", "i8"),  # ring of packets from the port
+        ("tx_ring", "i8"),  # ring of packets to the port
+        ("packets", "i8"),  # address of BURST mbuf pointers: those the driver did not take yet
+        ("first", "i8"),  # the first of them
+        ("end", "i8"),  # and the one behind the last
+        ("rx_packets", "i8"),
+        ("tx_packets", "i8"),
+        ("refused", "i8"),  # packets that the driver can never send (offloads it does not know)
+    ]
+)
+
+#: What the pump's kernel works with.
+PUMP = np.dtype(
+    [
+        ("rx", "i8"),  # RX_BURST
+        ("tx", "i8"),  # TX_BURST
+        ("prepare", "i8"),  # TX_PREPARE
+        ("dequeue", "i8"),  # RING_DEQUEUE
+        ("enqueue", "i8"),  # RING_ENQUEUE
+        ("room", "i8"),  # RING_ROOM
+        ("free", "i8"),  # FREE_BULK
+        ("sleep", "i8"),  # SLEEP_US
+        ("scratch", "i8"),  # address of BURST mbuf pointers
+        ("doorbell", "i8"),  # another value than at the start: return
+        ("lanes", "i8"),  # address of an array of lane addresses
+        ("n_lanes", "i8"),
+        ("rounds", "i8"),  # return after so many
+        ("sleep_us", "i8"),  # longest sleep when nothing moves
+    ]
+)
+
+_DOORBELL = PUMP.fields["doorbell"][1]
+
+lane_at = _view(LANE)
+pump_at = _view(PUMP)
+
+#: Rounds in a row without a packet after which the pump sleeps.
+_DROWSY_AFTER = 64
+#: First sleep, microseconds; it doubles from one to the next.
+_FIRST_SLEEP = 8
+
+
+@inner
+def _receive(pump, lane):
+    """One burst from the port into its ring. Returns the number of packets."""
+    pu = pump_at(pump)
+    la = lane_at(lane)
+    # Vector drivers receive nothing when asked for less than a few packets: a whole burst or none.
+    if call4(pu.room, la.rx_ring, 0, 0, 0) < BURST:
+        return 0
+    n = call4(pu.rx, la.port, 0, pu.scratch, BURST)
+    if n > 0:
+        call4(pu.enqueue, la.rx_ring, 0, pu.scratch, n)
+        la.rx_packets += n
+    return n
+
+
+@inner
+def _transmit(pump, lane):
+    """One burst from the ring to the port. Returns the number of packets that the driver took."""
+    pu = pump_at(pump)
+    la = lane_at(lane)
+    if la.first == la.end:
+        la.first = 0
+        la.end = call4(pu.dequeue, la.tx_ring, 0, la.packets, BURST)
+        if la.end == 0:
+            return 0
+    ready = call4(pu.prepare, la.port, 0, la.packets + 8 * la.first, la.end - la.first)
+    sent = call4(pu.tx, la.port, 0, la.packets + 8 * la.first, ready)
+    la.first += sent
+    la.tx_packets += sent
+    if sent == ready and la.first < la.end:  # the driver can never send the next one
+        call4(pu.free, 0, 0, la.packets + 8 * la.first, 1)
+        la.first += 1
+        la.refused += 1
+    return sent
+
+
+@kernel("int64(int64)")
+def run_pump(pump):
+    """Serve all lanes until the doorbell rings or the rounds are over. Returns the packets moved."""
+    pu = pump_at(pump)
+    doorbell = pump + _DOORBELL
+    rung = load64_acquire(doorbell)
+    moved = 0
+    silent = 0
+    nap = _FIRST_SLEEP
+    for _ in range(pu.rounds):
+        before = moved
+        for i in range(pu.n_lanes):
+            lane = load64_acquire(pu.lanes + 8 * i)
+            moved += _receive(pump, lane)
+            moved += _transmit(pump, lane)
+        if load64_acquire(doorbell) != rung:
+            break
+        if moved != before:
+            silent = 0
+            nap = _FIRST_SLEEP
+            continue
+        silent += 1
+        if silent > _DROWSY_AFTER and pu.sleep_us > 0:
+            call4(pu.sleep, nap, 0, 0, 0)
+            nap = min(2 * nap, pu.sleep_us)
+    return moved
