@@ -1,0 +1,110 @@
+"""A relay's listening socket, to which frontends connect, one after the other."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from pathlib import Path
+from typing import Final
+
+from vio4wd.vhost.connection import Connection
+from vio4wd.vhost.device import Device
+from vio4wd.vhost.features import Offer
+from vio4wd.vhost.listener import Listener
+from vio4wd.vhost.socket_path import Access, bind
+
+_log = logging.getLogger(__name__)
+
+#: Seconds to wait when no connection can be taken (too many open files, say) before trying again.
+_ACCEPT_PAUSE: Final = 1.0
+
+
+class VhostServer:
+    """Serves one device to the frontend that is connected.
+
+    While a frontend is served, another one that connects waits in the kernel's queue: it may well be
+    the successor of a frontend that was killed and whose end has not been noticed yet.
+
+    Attributes:
+        name: of the relay, for log lines.
+        path: of the socket.
+        offer: what the next frontend may negotiate; may be replaced at any time.
+    """
+
+    def __init__(
+        self, name: str, path: str | Path, listener: Listener, offer: Offer, access: Access | None = None
+    ) -> None:
+        """
+        Args:
+            name, path, offer: see the attributes.
+            listener: who serves the device.
+            access: owner and mode of the socket file.
+        """
+        self.name = name
+        self.path = Path(path)
+        self.offer = offer
+        self._listener = listener
+        self._access = access or Access()
+        self._sock: socket.socket | None = None
+        self._inode = (0, 0)
+        self._task: asyncio.Task[None] | None = None
+        self._connection: Connection | None = None
+        self._closing = False
+
+    @property
+    def peer(self) -> str:
+        """Who is connected; "": nobody."""
+        return self._connection.peer if self._connection else ""
+
+    async def start(self) -> None:
+        """Make the socket and serve whoever connects.
+
+        Raises:
+            SocketError: it cannot be made.
+        """
+        self._sock = bind(self.path, self._access)
+        status = self.path.lstat()
+        self._inode = (status.st_dev, status.st_ino)
+        self._closing = False
+        self._task = asyncio.create_task(self._run(self._sock), name=f"vhost-user {self.name}")
+
+    async def close(self) -> None:
+        """Hang up and remove the socket; returns when the listener has been told."""
+        self._closing = True
+        if self._task is not None:
+            if self._connection is not None:
+                self._connection.hang_up()
+            else:
+                self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+        if self._sock is not None:
+            self._sock.close()
+            self._sock = None
+            self._remove_file()
+
+    def _remove_file(self) -> None:
+        """Remove the socket file unless it is another one by now."""
+        with contextlib.suppress(OSError):
+            status = os.lstat(self.path)
+            if (status.st_dev, status.st_ino) == self._inode:
+                self.path.unlink()
+
+    async def _run(self, sock: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while not self._closing:
+            try:
+                peer, _ = await loop.sock_accept(sock)
+            except OSError as error:
+                _log.error("%s: no connection can be taken on %s: %s", self.name, self.path, error.strerror)
+                await asyncio.sleep(_ACCEPT_PAUSE)
+                continue
+            self._connection = Connection(peer, Device(self.name, self.offer, self._listener))
+            try:
+                await self._connection.run()
+            finally:
+                self._connection = None
