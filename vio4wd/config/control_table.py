@@ -74,7 +74,7 @@ CONTROL_OPTIONS: Final[tuple[Option, ...]] = (
         variables=("VIRTIOFWD_OVSDB_SOCK_PATH", "VIRTIOFWD_OVSDB_SOCKET_PATH"),
         convert=values.ovsdb_remote,
         metavar="REMOTE",
-        valid="/PATH, unix:/PATH, tcp:HOST:PORT, ssl:HOST:PORT or blank",
+        valid="/PATH, unix:/PATH, tcp:ADDRESS:PORT, ssl:ADDRESS:PORT or blank",
         help="Follow the interfaces of this OVSDB server, as /usr/local/var/run/openvswitch/db.sock. "
         "Excludes ZeroMQ port control and the command file.",
     ),

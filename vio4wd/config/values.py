@@ -6,6 +6,8 @@ caller puts the option's or the variable's place in front of it.
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
 import math
 import re
 import uuid
@@ -18,7 +20,9 @@ from vio4wd.config.pci import parse_pci
 
 _OFF: Final = frozenset(("", "false", "no", "0"))
 _NETDEV: Final = re.compile(r"[^\s/:,]{1,15}(?::[1-9][0-9]{0,3})?")
-_REMOTE: Final = re.compile(r"(?:tcp|ssl):(?:\[[0-9A-Fa-f:.%]+\]|[^\s:\[\]]+):[0-9]{1,5}")
+_REMOTE: Final = re.compile(
+    r"(?:tcp|ssl):(?P<address>[^\s:\[\]]+|\[[^\s\[\]]+\]):(?P<port>[0-9]{1,5})", re.ASCII
+)
 
 Pin = tuple[int, tuple[int, int]]
 StaticVf = tuple[str, int]
@@ -118,12 +122,21 @@ def endpoint(text: str) -> str:
 
 
 def ovsdb_remote(text: str) -> str:
-    """An OVSDB server: a socket's path, `unix:PATH`, `tcp:HOST:PORT` or `ssl:HOST:PORT`."""
+    """An OVSDB server: a socket's path, `unix:PATH`, `tcp:ADDRESS:PORT` or `ssl:ADDRESS:PORT`.
+
+    Addresses are numeric: the ovs package resolves names only with a library that is seldom there.
+    """
     if text.startswith("/"):
         return f"unix:{text}"
-    if (text.startswith("unix:/") and len(text) > len("unix:/")) or _REMOTE.fullmatch(text):
+    if text.startswith("unix:/") and len(text) > len("unix:/"):
         return text
-    raise ValueError(f"{text!r} is no OVSDB server: write /PATH, unix:/PATH, tcp:HOST:PORT or ssl:HOST:PORT")
+    match = _REMOTE.fullmatch(text)
+    with contextlib.suppress(ValueError):
+        if match and ipaddress.ip_address(match["address"].strip("[]")) and int(match["port"]) <= 0xFFFF:
+            return text
+    raise ValueError(
+        f"{text!r} is no OVSDB server: write /PATH, tcp:ADDRESS:PORT or ssl:ADDRESS:PORT, in numbers"
+    )
 
 
 def socket_pattern(text: str) -> str:
