@@ -139,9 +139,9 @@ def _head(ring: RingDriver, segments: tuple[Segment, ...]) -> None:
 
 
 def _jump(ring: RingDriver, segments: tuple[Segment, ...]) -> None:
-    """The available index is far ahead at once, whatever is published."""
+    """The available index is more than a ring ahead."""
     assert isinstance(ring, SplitDriver)
-    ring.set_available_index(ring.start.last_avail + 2 * ring.size + 1)
+    ring.skip_available(ring.size + 1)
 
 
 def _indirect(ring: RingDriver, segments: tuple[Segment, ...]) -> tuple[int, int]:

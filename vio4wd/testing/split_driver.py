@@ -114,9 +114,9 @@ class SplitDriver(RingDriver):
         self._unpublished.clear()
         self._available[1] = self._added
 
-    def set_available_index(self, index: int) -> None:
-        """Tell the device this available index, whatever was added."""
-        self._available[1] = index % 65536
+    def skip_available(self, count: int) -> None:
+        """Move the available index on as if `count` more chains had been added; seen after `publish`."""
+        self._added = (self._added + count) % 65536
 
     def change(
         self,
