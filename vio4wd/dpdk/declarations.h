@@ -96,6 +96,7 @@ int rte_eth_bond_primary_set(uint16_t bond, uint16_t member);
 int rte_eth_bond_link_monitoring_set(uint16_t bond, uint32_t interval_ms);
 
 /* Pools */
+struct rte_mbuf;
 struct rte_mempool;
 struct rte_mempool *rte_pktmbuf_pool_create_by_ops(const char *name, unsigned n, unsigned cache,
 						   uint16_t private_size, uint16_t data_room, int socket,

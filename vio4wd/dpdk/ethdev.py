@@ -25,6 +25,10 @@ RSS_FUNCTIONS: Final = int(lib.RTE_ETH_RSS_IP | lib.RTE_ETH_RSS_TCP | lib.RTE_ET
 
 #: A frame is longer than its payload by Ethernet header, two VLAN tags and checksum, bytes.
 FRAME_OVERHEAD: Final = 14 + 4 + 4 + 4
+#: ... and without tags, as drivers count when they state the longest frame.
+FRAME_MINIMUM: Final = 14 + 4
+
+_BURST: Final = 32
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -206,6 +210,19 @@ class Port:
         """
         mark_log()
         self._check(lib.rte_eth_dev_close(self.port_id), "does not close")
+
+    def drain(self, limit: int) -> int:
+        """Receive and free what waits in queue 0, some `limit` packets at most, while nobody else polls it.
+
+        Virtual devices forget packets that wait in them when they are closed, and with them their mbufs.
+        """
+        packets = ffi.new("struct rte_mbuf *[]", _BURST)
+        address = int(ffi.cast("uintptr_t", packets))
+        drained = 0
+        while drained < limit and (n := lib.vio_rx_burst(self.port_id, 0, address, _BURST)):
+            lib.vio_free_bulk(0, 0, address, n)
+            drained += n
+        return drained
 
     def link(self) -> bool:
         """Whether the link is up; False for a port that is gone."""

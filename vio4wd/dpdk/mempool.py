@@ -92,3 +92,8 @@ class Pool:
         """Give its memory back; no process may use it or one of its mbufs afterwards."""
         lib.rte_mempool_free(self.pointer)
         self.pointer = ffi.NULL
+
+
+def free_packets(address: int, count: int) -> None:
+    """Give packets back to their pools: `count` mbuf pointers at an address."""
+    lib.vio_free_bulk(0, 0, address, count)

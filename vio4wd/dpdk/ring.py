@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from vio4wd.dpdk._binding import ffi, lib
 from vio4wd.dpdk.errors import DpdkError, mark_log, reason
+
+_BURST: Final = 32
 
 
 class Ring:
@@ -59,6 +63,16 @@ class Ring:
     def count(self) -> int:
         """Packets in it now."""
         return int(lib.rte_ring_count(self.pointer))
+
+    def drain(self) -> int:
+        """Free the packets in it, as its only consumer; their number."""
+        packets = ffi.new("struct rte_mbuf *[]", _BURST)
+        address = int(ffi.cast("uintptr_t", packets))
+        drained = 0
+        while n := lib.vio_ring_dequeue(self.address, 0, address, _BURST):
+            lib.vio_free_bulk(0, 0, address, n)
+            drained += n
+        return drained
 
     def repair(self) -> None:
         """Undo the half-done operation of a process that was killed, while nobody uses the ring.

@@ -39,7 +39,7 @@ PUMP = np.dtype(
         ("free", "i8"),  # FREE_BULK
         ("sleep", "i8"),  # SLEEP_US
         ("scratch", "i8"),  # address of BURST mbuf pointers
-        ("doorbell", "i8"),  # another value than at the start: return
+        ("doorbell", "i8"),  # raised by who wants the kernel to return
         ("lanes", "i8"),  # address of an array of lane addresses
         ("n_lanes", "i8"),
         ("rounds", "i8"),  # return after so many
@@ -94,12 +94,14 @@ def _transmit(pump, lane):
     return sent
 
 
-@kernel("int64(int64)")
-def run_pump(pump):
-    """Serve all lanes until the doorbell rings or the rounds are over. Returns the packets moved."""
+@kernel("int64(int64,int64)")
+def run_pump(pump, seen):
+    """Serve all lanes until the doorbell differs from `seen` or the rounds are over.
+
+    Returns the packets moved.
+    """
     pu = pump_at(pump)
     doorbell = pump + _DOORBELL
-    rung = load64_acquire(doorbell)
     moved = 0
     silent = 0
     nap = _FIRST_SLEEP
@@ -109,7 +111,7 @@ def run_pump(pump):
             lane = load64_acquire(pu.lanes + 8 * i)
             moved += _receive(pump, lane)
             moved += _transmit(pump, lane)
-        if load64_acquire(doorbell) != rung:
+        if load64_acquire(doorbell) != seen:
             break
         if moved != before:
             silent = 0

@@ -1,0 +1,254 @@
+"""A relay's port: from a device string to something that a worker can serve, and back.
+
+Everything here blocks, from milliseconds to seconds, and must be called from one thread at a time. The
+order matters: the device is probed in the master alone, configured and started; then a trial tells
+whether workers can poll it. If so they learn of it now, when its queues exist; if not, the pump polls it
+and the workers get two rings.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from vio4wd.dpdk import device as devices
+from vio4wd.dpdk import ethdev
+from vio4wd.dpdk.errors import DpdkError
+from vio4wd.dpdk.ethdev import Port, PortInfo, PortStats
+from vio4wd.dpdk.mempool import HEADROOM, Pool
+from vio4wd.dpdk.ring import Ring
+from vio4wd.ports import names, netdev, pci
+from vio4wd.ports.pump import Lane, Pump
+from vio4wd.ports.trial import Trial
+from vio4wd.worker.protocol import PortRef
+
+_log = logging.getLogger(__name__)
+
+#: Entries of each ring of a pumped port.
+RING_SIZE: Final = 1024
+#: mbufs that a relay needs at most: both queues of a port with `DESCRIPTORS`, both rings, and the caches
+#: of the workers that serve its directions; a pool is best 2^n - 1.
+POOL_SIZE: Final = 8191
+DESCRIPTORS: Final = 1024
+#: Packets that may wait in a virtual device when it is detached.
+_DRAINED: Final = 4096
+
+CHECKSUM_OFFLOADS: Final = ethdev.TX_IPV4_CHECKSUM | ethdev.TX_UDP_CHECKSUM | ethdev.TX_TCP_CHECKSUM
+TSO_OFFLOADS: Final = ethdev.TX_TCP_TSO | ethdev.TX_UDP_TSO
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PortOptions:
+    """What a port is wanted to do; it does as much of it as its driver can.
+
+    Attributes:
+        mtu: bytes of payload of the longest frame.
+        checksum: take packets without checksums from the guest and have the VF fill them in.
+        tso: take packets longer than the MTU from the guest and have the VF cut them (with checksum).
+        descriptors: of each hardware queue.
+    """
+
+    mtu: int = 1500
+    checksum: bool = True
+    tso: bool = False
+    descriptors: int = DESCRIPTORS
+
+
+def data_room(mtu: int) -> int:
+    """Bytes of an mbuf's buffer, for `Pool.create`, in which a frame of that MTU fits in one piece."""
+    return HEADROOM + max(2048, -(-(mtu + ethdev.FRAME_OVERHEAD) // 64) * 64)
+
+
+class AttachedPort:
+    """A relay's started port. `detach` ends it, once no worker serves it.
+
+    Attributes:
+        device: what was attached: PCI address, device string or bond name.
+        ref: what a worker needs to know.
+        port_id: DPDK's number.
+        pumped: whether the master's pump polls it.
+        numa_node: its NUMA node, -1: none.
+        driver: its poll-mode driver's name.
+        mtu: bytes of payload of the longest frame.
+        rss: whether received packets carry a flow hash.
+    """
+
+    def __init__(
+        self,
+        device: str,
+        ref: PortRef,
+        port: Port,
+        info: PortInfo,
+        configured: ethdev.Configured,
+        pump: Pump,
+        lane: Lane | None,
+        resources: contextlib.ExitStack,
+    ) -> None:
+        self.device = device
+        self.ref = ref
+        self.port_id = port.port_id
+        self.pumped = lane is not None
+        self.numa_node = info.socket
+        self.driver = info.driver
+        self.mtu = configured.mtu
+        self.rss = configured.rss
+        self.mac = port.mac()
+        self._port = port
+        self._if_index = info.if_index
+        self._pump = pump
+        self._lane = lane
+        self._resources = resources
+
+    def __repr__(self) -> str:
+        return f"AttachedPort({self.device})"
+
+    def link_up(self) -> bool:
+        """Whether the link is up; False for a device that was unplugged."""
+        return link_up(self._port, self._if_index)
+
+    def gone(self) -> bool:
+        """Whether the hardware was unplugged."""
+        return self._port.gone()
+
+    def stats(self) -> PortStats:
+        """The driver's counters.
+
+        Raises:
+            DpdkError: the port is gone.
+        """
+        return self._port.stats()
+
+    def detach(self) -> None:
+        """Stop the port, take back every packet, detach the device. No worker serves it any more.
+
+        Raises:
+            DpdkError: DPDK refused a step; the others were done all the same.
+        """
+        self._resources.close()
+
+
+def link_up(port: Port, if_index: int) -> bool:
+    """The link as the driver sees it, and as the kernel does where the port is one of its interfaces."""
+    return port.link() and (not if_index or netdev.has_carrier(if_index))
+
+
+def attach(
+    device: str, relay: int, pool: Pool, pump: Pump, trial: Trial, options: PortOptions | None = None
+) -> AttachedPort:
+    """Attach a device to a relay and start it; packets come from `pool`.
+
+    Args:
+        device: PCI address or DPDK device string.
+        relay: number of the relay, which names the rings of a pumped port.
+
+    Raises:
+        DeviceNameError: the string names no device.
+        DpdkError: the device is missing, in use, on a kernel driver, or its driver refused.
+    """
+    name = names.parse(device)
+    with contextlib.ExitStack() as stack:
+        port = probe(name, stack)
+        return start(device, name.devargs, port, relay, pool, pump, trial, options or PortOptions(), stack)
+
+
+def probe(name: names.DeviceName, stack: contextlib.ExitStack) -> Port:
+    """The device's port, in this process alone; detached when the stack is closed.
+
+    Raises:
+        DpdkError: it cannot be had.
+    """
+    if name.kind == "pci":
+        pci.require_usable(name.name)
+    found = devices.probe(name.devargs)
+    stack.callback(devices.remove, found[0])
+    if len(found) > 1:
+        raise DpdkError(f"{name.name} has {len(found)} ports; a device with one is needed")
+    return Port(found[0])
+
+
+def start(
+    device: str,
+    devargs: str,
+    port: Port,
+    relay: int,
+    pool: Pool,
+    pump: Pump,
+    trial: Trial | None,
+    options: PortOptions,
+    stack: contextlib.ExitStack,
+    between: Callable[[], None] | None = None,
+) -> AttachedPort:
+    """Configure and start a probed port, find out how it is polled, and take over the stack.
+
+    Args:
+        devargs: the device for DPDK.
+        trial: None: it is pumped without asking.
+        between: for `Pump.add`.
+
+    Raises:
+        DpdkError: the driver refused.
+    """
+    configured = configure(port, pool, options)
+    info = port.info()
+    port.start()
+    stack.callback(port.stop)
+    stack.callback(port.drain, _DRAINED)
+    offloads = configured.tx_offloads & (CHECKSUM_OFFLOADS | TSO_OFFLOADS)
+    lane = None
+    if trial is not None and trial.is_direct(port, info):
+        devices.share(devargs)
+        ref = PortRef("ethdev", port_id=port.port_id, tx_offloads=offloads)
+    else:
+        rings = [_ring(f"relay{relay}_{way}", info.socket, stack) for way in ("rx", "tx")]
+        lane = pump.add(port.port_id, rings[0], rings[1], between)
+        stack.callback(pump.remove, lane)
+        ref = PortRef("rings", rx=rings[0].name, tx=rings[1].name, tx_offloads=offloads)
+    _log.info("%s is port %d, driver %s, %s", device, port.port_id, info.driver, ref.kind)
+    return AttachedPort(device, ref, port, info, configured, pump, lane, stack.pop_all())
+
+
+def configure(port: Port, pool: Pool, options: PortOptions) -> ethdev.Configured:
+    """Configure a port for the options as far as its driver goes.
+
+    Raises:
+        DpdkError: the driver refused.
+    """
+    info = port.info()
+    limit = min(info.max_mtu, info.max_frame - ethdev.FRAME_MINIMUM) if info.max_frame else info.max_mtu
+    mtu = min(options.mtu, limit)
+    wanted = ethdev.TX_MULTI_SEGMENTS
+    if options.checksum:
+        wanted |= CHECKSUM_OFFLOADS
+        if options.tso:
+            wanted |= TSO_OFFLOADS
+    fits = mtu + ethdev.FRAME_OVERHEAD <= pool.data_room - HEADROOM
+    configured = port.configure(
+        1,
+        1,
+        options.descriptors,
+        pool,
+        mtu=mtu,
+        rx_offloads=ethdev.RX_CHECKSUM | (0 if fits else ethdev.RX_SCATTER),
+        tx_offloads=wanted,
+        rss=True,
+    )
+    if info.if_index:
+        # The interface's own MTU rules; drivers of such ports pass whatever it passes.
+        return dataclasses.replace(configured, mtu=min(options.mtu, netdev.mtu(info.if_index) or mtu))
+    return configured
+
+
+def _ring(name: str, socket: int, stack: contextlib.ExitStack) -> Ring:
+    """A ring that is drained and freed when the stack is closed."""
+    ring = Ring.create(name, RING_SIZE, socket)
+
+    def free() -> None:
+        ring.repair()  # its worker may have been killed
+        ring.drain()
+        ring.free()
+
+    stack.callback(free)
+    return ring
