@@ -40,7 +40,7 @@ class FakeHardware:
     def __init__(self, stage):
         self._stage = stage
         self._numbers = itertools.count()
-        self.pools, self.ports, self.broken = {}, [], []
+        self.pools, self.ports = {}, []
         self.fail = ""
 
     async def make_pool(self, relay, node):
@@ -48,12 +48,10 @@ class FakeHardware:
         self.pools[pool.name] = pool
         return pool, max(node, 0)
 
-    async def free_pool(self, pool, *, broken):
+    async def free_pool(self, pool):
         await asyncio.sleep(0)
         assert not [port for port in self.ports if port.pool is pool]
         assert pool.name not in self._stage.pools_in_use()
-        if broken:
-            self.broken.append(pool.name)
         del self.pools[pool.name]
 
     async def open_port(self, device, relay, pool):
@@ -64,9 +62,8 @@ class FakeHardware:
         self.ports.append(port)
         return port
 
-    async def close_port(self, port, pool, *, broken):
+    async def close_port(self, port):
         await asyncio.sleep(0)
-        assert pool is port.pool
         assert port.ref not in self._stage.ports_in_use()
         self.ports.remove(port)
 

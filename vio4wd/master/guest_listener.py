@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Awaitable, Callable
 
 from vio4wd.master import numa, rings
 from vio4wd.master.guest import Guest, GuestLog, GuestQueue, GuestRegion
@@ -16,23 +15,19 @@ _log = logging.getLogger(__name__)
 
 _PID = re.compile(r"pid (\d+)")
 
-Announcer = Callable[[Relay, bytes], Awaitable[None]]
-
 
 class GuestListener:
     """Listens to one device (`vhost.listener.Listener`).
 
     Args:
         relay: whose guest the device is.
-        announcer: sends a frame to the relay's VF.
         find_node: look for the NUMA node of guest memory; off where there is only one.
     """
 
-    def __init__(self, relay: Relay, tables: layout.Tables, announcer: Announcer, *, find_node: bool) -> None:
+    def __init__(self, relay: Relay, tables: layout.Tables, *, find_node: bool) -> None:
         self._relay = relay
         self._tables = tables
         self._row = tables["relays"][relay.number]
-        self._announcer = announcer
         self._find_node = find_node
         self._pid = 0
 
@@ -42,7 +37,6 @@ class GuestListener:
         self._pid = int(match[1]) if match else 0
         self._row["peer"] = peer.encode()[:64]
         self._row["guest_connections"] += 1
-        _log.info("relay %d: guest connected (%s)", self._relay.number, peer)
 
     async def suspend(self) -> None:
         """Nobody touches the device when this returns."""
@@ -69,14 +63,13 @@ class GuestListener:
 
     async def announce(self, frame: bytes) -> None:
         """Send the frame to the VF."""
-        await self._announcer(self._relay, frame)
+        await self._relay.announce(frame)
 
     async def disconnected(self) -> None:
         """The frontend is gone."""
         self._pid = 0
         self._row["peer"] = b""
         await self._relay.guest_gone()
-        _log.info("relay %d: guest disconnected", self._relay.number)
 
     def _node(self, guest: Guest) -> int:
         if not self._find_node or not self._pid:

@@ -7,8 +7,8 @@ release only when it is out of its kernel, and a worker that does not answer is 
 is ever changed under a running burst.
 
 The pool is the relay's own, so that whatever a dying worker does to it harms one relay only. A worker
-that died while serving takes some mbufs with it and may have left the pool's ring in the middle of
-an operation; the pool is then replaced, which takes the port down for a moment.
+that dies takes the mbufs with it that it was handling, and may leave the VF's queue in the middle of an
+operation; pool and port are then made anew, which takes the VF down for a moment.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ import asyncio
 import logging
 
 from vio4wd.dpdk.errors import DpdkError
+from vio4wd.dpdk.mempool import Pool
 from vio4wd.master import guest as guests
 from vio4wd.master import rings
 from vio4wd.master.guest import Guest
-from vio4wd.master.roles import Device, Hardware, Placer, RelayPool, RelayPort, Team
+from vio4wd.master.roles import Device, Hardware, Placer, Team
 from vio4wd.master.worker_handle import WorkerGoneError, WorkerRefusedError
+from vio4wd.ports.attach import AttachedPort
 from vio4wd.sched.assign import PlacementError
 from vio4wd.shm import layout
 from vio4wd.worker import protocol
@@ -56,21 +58,22 @@ class Relay:
         self._workers = workers
         self._hardware = hardware
         self._placer = placer
-        self._port: RelayPort | None = None
-        self._pool: RelayPool | None = None
+        self._port: AttachedPort | None = None
+        self._pool: Pool | None = None
         self._guest: Guest | None = None
         self._guest_node = -1
         self._slots = [-1, -1]
         self._served = [False, False]
+        self._ending = False
         self._harmed = False  # a worker has died while it could hold packets of the pool
 
     @property
-    def port(self) -> RelayPort | None:
+    def port(self) -> AttachedPort | None:
         """The attached VF; None also while its device could not be opened again after a failure."""
         return self._port
 
     @property
-    def pool(self) -> RelayPool | None:
+    def pool(self) -> Pool | None:
         return self._pool
 
     @property
@@ -124,8 +127,8 @@ class Relay:
         port, self._port, self.device = self._port, None, None
         self._publish_port()
         try:
-            if port is not None and self._pool is not None:
-                await self._hardware.close_port(port, self._pool, broken=self._harmed)
+            if port is not None:
+                await self._hardware.close_port(port)
         finally:
             await self._settle()
 
@@ -170,6 +173,16 @@ class Relay:
             self._publish_guest()
             for queue in range(layout.MAX_QUEUES):
                 rings.write_position(self._tables, self.number, queue, rings.Position(0, 0))
+            await self._settle()
+
+    async def announce(self, frame: bytes) -> None:
+        """Send a frame to the VF in the guest's name; without a VF there is nobody to tell."""
+        async with self.lock:
+            if self._port is None or self._pool is None:
+                return
+            await self._release(layout.VM_TO_VF)
+            if not await self._hardware.send(self._port, self._pool, frame):
+                _log.warning("relay %d: the guest could not be announced to the VF", self.number)
             await self._settle()
 
     # Workers.
@@ -234,6 +247,18 @@ class Relay:
                     except RelayError as error:
                         _log.warning("%s", error)
 
+    def end_service(self) -> None:
+        """The daemon stops: from now on nothing is handed to workers any more."""
+        self._ending = True
+
+    async def close(self) -> None:
+        """Detach the VF and give up the pool; the workers have ended."""
+        async with self.lock:
+            port, self._port, self.device = self._port, None, None
+            if port is not None:
+                await self._hardware.close_port(port)
+            await self._drop_pool()
+
     # Inside, with the lock held.
 
     def _wanted(self, direction: int) -> tuple[protocol.Serve, list[int]] | None:
@@ -243,8 +268,9 @@ class Relay:
 
     async def _settle(self) -> str:
         """Have everything served that there is to serve; says why a worker refused, if one did."""
-        idle = self._port is None and self._guest is None
-        if idle:
+        if self._ending:
+            return ""
+        if self._port is None and self._guest is None:
             for direction in DIRECTIONS:
                 self._set_slot(direction, -1)
             await self._drop_pool()
@@ -309,7 +335,7 @@ class Relay:
     async def _release_all(self) -> None:
         await asyncio.gather(*(self._release(direction) for direction in DIRECTIONS))
 
-    async def _need_pool(self) -> RelayPool:
+    async def _need_pool(self) -> Pool:
         if self._pool is None:
             node = self._guest_node
             if node < 0 and self._port is not None:
@@ -320,18 +346,18 @@ class Relay:
         return self._pool
 
     async def _drop_pool(self) -> None:
-        broken, self._harmed = self._harmed, False
+        self._harmed = False
         if self._pool is not None:
             pool, self._pool = self._pool, None
             self._row["pool_size"] = self._row["pool_free"] = 0
-            await self._hardware.free_pool(pool, broken=broken)
+            await self._hardware.free_pool(pool)
 
     async def _replace_pool(self) -> None:
         """A new pool, and the port opened again with it; no direction is served meanwhile."""
         port, self._port = self._port, None
         try:
-            if port is not None and self._pool is not None:
-                await self._hardware.close_port(port, self._pool, broken=self._harmed)
+            if port is not None:
+                await self._hardware.close_port(port)
             await self._drop_pool()
             pool = await self._need_pool()
             if self.device is not None:

@@ -6,8 +6,9 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Protocol
 
+from vio4wd.dpdk.mempool import Pool
 from vio4wd.master.worker_handle import WorkerHandle
-from vio4wd.worker import protocol
+from vio4wd.ports.attach import AttachedPort
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -25,46 +26,23 @@ class Device:
     mode: int = 1
 
 
-class RelayPort(Protocol):
-    """What a relay needs to know of its attached VF (`ports.attach.AttachedPort`)."""
-
-    @property
-    def device(self) -> str: ...
-    @property
-    def ref(self) -> protocol.PortRef: ...
-    @property
-    def port_id(self) -> int: ...
-    @property
-    def pumped(self) -> bool: ...
-    @property
-    def numa_node(self) -> int: ...
-    @property
-    def mtu(self) -> int: ...
-
-
-class RelayPool(Protocol):
-    """What a relay needs to know of its packet pool (`dpdk.mempool.Pool`)."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def size(self) -> int: ...
-
-
 class Hardware(Protocol):
     """The blocking side: ports and pools. Calls are made one after the other."""
 
-    async def make_pool(self, relay: int, node: int) -> tuple[RelayPool, int]:
+    async def make_pool(self, relay: int, node: int) -> tuple[Pool, int]:
         """A new pool on the node (-1: any), or on another where that has no room; and its node."""
 
-    async def free_pool(self, pool: RelayPool, *, broken: bool) -> None:
-        """Give a pool back; `broken`: a worker died while it used it."""
+    async def free_pool(self, pool: Pool) -> None:
+        """Give a pool back that no port and no worker uses."""
 
-    async def open_port(self, device: Device, relay: int, pool: RelayPool) -> RelayPort:
+    async def open_port(self, device: Device, relay: int, pool: Pool) -> AttachedPort:
         """Attach and start a device with this pool."""
 
-    async def close_port(self, port: RelayPort, pool: RelayPool, *, broken: bool) -> None:
+    async def close_port(self, port: AttachedPort) -> None:
         """Stop and detach a device that no worker polls."""
+
+    async def send(self, port: AttachedPort, pool: Pool, frame: bytes) -> bool:
+        """Send a frame to a VF that no worker sends to; False: it had no room."""
 
 
 class Team(Protocol):
