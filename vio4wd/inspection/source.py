@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import psutil
 
-from vio4wd.shm.clock import cycles
 from vio4wd.inspection.rates import Rates, rates
 from vio4wd.inspection.snapshot import Snapshot, take
 from vio4wd.shm import segment
+from vio4wd.shm.clock import cycles
 
 
 class SourceError(Exception):
