@@ -16,6 +16,8 @@ from typing import Final
 _ASSIGNMENT: Final = re.compile(
     r"\s*(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<plus>\+?)=(?P<rest>.*)"
 )
+#: Surely the beginning of a variable, and no element of an array such as `net_tap0=1`.
+_VARIABLE: Final = re.compile(r"\s*(?:export\s+)?[A-Z][A-Z0-9_]*=")
 _ACTIVE: Final = "$`"
 
 
@@ -66,23 +68,20 @@ def read_assignments(text: str) -> tuple[list[Assignment], list[Problem]]:
         if match["plus"]:
             problems.append(Problem(number, "+= is not supported: write the whole value with ="))
             continue
-        # What quotes or parentheses leave open goes on in the next lines ...
+        # What quotes or parentheses leave open goes on in the next lines, but not into the next
+        # variable: the partner is missing then, and the rest of the file shall be read.
         value = match["rest"]
-        end = index
         while True:
             try:
                 assignments.append(_assignment(match["name"], value, number))
-                index = end
             except _UnfinishedError as reason:
-                # ... but not into the next assignment: the partner is missing, and the rest shall be read.
-                if end < len(lines) and not _ASSIGNMENT.fullmatch(lines[end]):
-                    value += "\n" + lines[end]
-                    end += 1
+                if index < len(lines) and not _VARIABLE.match(lines[index]):
+                    value += "\n" + lines[index]
+                    index += 1
                     continue
                 problems.append(Problem(number, str(reason)))
             except ValueError as error:
                 problems.append(Problem(number, str(error)))
-                index = end
             break
     return assignments, problems
 
