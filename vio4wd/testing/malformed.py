@@ -33,6 +33,7 @@ class Fault:
         packed: the kinds of ring it can be made on (True: packed).
         errors: layout.RING_* of which a backend may name one.
         late: a receive queue may have no need to look so far into the chain.
+        harmless: a transmit queue may go on, because nothing is read there or only the packet is dropped.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Fault:
     packed: frozenset[bool]
     errors: frozenset[int]
     late: bool = False
+    harmless: bool = False
 
 
 def offer(ring: RingDriver, fault: Fault, *, writable: bool, header_size: int) -> None:
@@ -85,11 +87,9 @@ def _address(position: int, address: Callable[[RingDriver], int]) -> Callable[..
     return apply
 
 
-def _length(position: int, length: int) -> Callable[..., None]:
-    def apply(ring: RingDriver, segments: tuple[Segment, ...]) -> None:
-        ring.change(_slots(ring, segments)[position], length=length)
-
-    return apply
+def _huge(ring: RingDriver, segments: tuple[Segment, ...]) -> None:
+    """Of 4 GiB the first byte alone exists."""
+    ring.change(_slots(ring, segments)[1], address=_last_byte(ring), length=0xFFFFFFFF)
 
 
 def _wrapping(ring: RingDriver, segments: tuple[Segment, ...]) -> None:
@@ -128,7 +128,7 @@ def _next(target: Callable[[RingDriver, list[int]], int]) -> Callable[..., None]
 
 
 def _endless(ring: RingDriver, segments: tuple[Segment, ...]) -> None:
-    """Every descriptor of a packed ring has NEXT set."""
+    """Every free descriptor of a packed ring has NEXT set; the chain runs into those before it."""
     slots = _slots(ring, segments[:1] + segments[1:2] * (ring.free - 1))
     ring.change(slots[-1], flags=_flags(segments) | NEXT)
 
@@ -187,15 +187,15 @@ _SHORT = _errors(layout.RING_SHORT_CHAIN)
 _TABLE = _errors(layout.RING_BAD_INDIRECT, layout.RING_BAD_ADDRESS, layout.RING_CHAIN_TOO_LONG)
 
 FAULTS: Final = (
-    Fault("header outside memory", _address(0, _outside), BOTH, _ADDRESS),
-    Fault("header at address 0", _address(0, lambda ring: 0), BOTH, _ADDRESS),
-    Fault("header's end outside memory", _address(0, _last_byte), BOTH, _ADDRESS),
-    Fault("header at 2^63", _address(0, lambda ring: 2**63), BOTH, _ADDRESS),
+    Fault("header outside memory", _address(0, _outside), BOTH, _ADDRESS, harmless=True),
+    Fault("header at address 0", _address(0, lambda ring: 0), BOTH, _ADDRESS, harmless=True),
+    Fault("header's end outside memory", _address(0, _last_byte), BOTH, _ADDRESS, harmless=True),
+    Fault("header at 2^63", _address(0, lambda ring: 2**63), BOTH, _ADDRESS, harmless=True),
     Fault("body outside memory", _address(1, _outside), BOTH, _ADDRESS, late=True),
     Fault("body's end outside memory", _address(1, _last_byte), BOTH, _ADDRESS, late=True),
     Fault("last segment outside memory", _address(2, _outside), BOTH, _ADDRESS, late=True),
     Fault("body wraps around the address space", _wrapping, BOTH, _ADDRESS, late=True),
-    Fault("body of 4 GiB", _length(1, 0xFFFFFFFF), BOTH, _ADDRESS | _LOOP, late=True),
+    Fault("body of 4 GiB", _huge, BOTH, _ADDRESS, late=True, harmless=True),
     Fault("header in the wrong direction", _direction(0), BOTH, _WAY),
     Fault("last segment in the wrong direction", _direction(2), BOTH, _WAY, late=True),
     Fault("empty chain", _short(1000), BOTH, _SHORT | _ADDRESS),
@@ -204,7 +204,7 @@ FAULTS: Final = (
     Fault("loop of one descriptor", _next(lambda ring, slots: slots[-1]), SPLIT, _LOOP, late=True),
     Fault("next outside the table", _next(lambda ring, slots: ring.size), SPLIT, _NUMBER, late=True),
     Fault("next 65535", _next(lambda ring, slots: 65535), SPLIT, _NUMBER, late=True),
-    Fault("chain without end", _endless, PACKED, _LOOP, late=True),
+    Fault("chain without end", _endless, PACKED, _LOOP, late=True, harmless=True),
     Fault("head outside the table", _head, SPLIT, _errors(layout.RING_BAD_HEAD)),
     Fault("available index far ahead", _jump, SPLIT, _errors(layout.RING_BAD_AVAIL_INDEX)),
     Fault("indirect table outside memory", _table(address=_outside), BOTH, _TABLE),
