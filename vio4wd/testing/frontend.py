@@ -6,6 +6,7 @@ can also send any bytes with any file descriptors.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import struct
@@ -108,7 +109,15 @@ class Frontend:
         if fds:
             sent = socket.send_fds(self.sock, [data], list(fds))
             data = data[sent:]
-        self.sock.sendall(data)
+        if data:
+            self.sock.sendall(data)
+
+    def fill(self) -> None:
+        """Ask and ask without reading the replies, until the backend does not take more."""
+        self.sock.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self.send(Request.GET_FEATURES)
 
     def send(
         self,

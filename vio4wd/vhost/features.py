@@ -232,7 +232,7 @@ JUMBO_MTU: Final = 9216
 
 
 def _always(features: tuple[Feature, ...]) -> int:
-    return sum(feature.flag for feature in features if feature.support is _YES)
+    return sum(int(feature.flag) for feature in features if feature.support is _YES)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -284,7 +284,8 @@ def offer(
         max_mtu = min(max_mtu, mtu)
     if not packed:
         features &= ~int(Virtio.RING_PACKED)
-    return Offer(features, protocol_features, queue_pairs, max_mtu)
+    # Plain numbers: `~` of an IntFlag leaves out the bits that have no name.
+    return Offer(int(features), int(protocol_features), queue_pairs, max_mtu)
 
 
 def names(features: int, kind: type[Virtio] | type[Protocol] = Virtio) -> str:

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from vio4wd.vhost.device import Device
 
 
+#: Features that may change while rings run.
+_CHANGEABLE: Final = int(Virtio.LOG_ALL | Virtio.PROTOCOL_FEATURES)
+
+
 async def get_features(device: Device, payload: Nothing, fds: list[int]) -> Number:
     """GET_FEATURES: what we offer."""
     return Number(device.offer.features)
@@ -32,7 +36,7 @@ async def set_features(device: Device, payload: Number, fds: list[int]) -> None:
     if features & Virtio.RING_PACKED and not features & Virtio.VERSION_1:
         raise ViolationError("took packed virtqueues without virtio 1.x")
     state = device.state
-    changed = (features ^ state.features) & ~(Virtio.LOG_ALL | Virtio.PROTOCOL_FEATURES)
+    changed = (features ^ state.features) & ~_CHANGEABLE
     if changed and any(vring.started for vring in state.vrings):
         raise ViolationError(f"changed features while queues run: {names(changed)}")
     state.features = features
