@@ -12,6 +12,7 @@ int rte_eal_cleanup(void);
 const char *rte_version(void);
 const char *rte_strerror(int error);
 int vio_errno(void);
+uint64_t rte_get_tsc_hz(void);
 
 /* Devices and ports */
 struct vio_port_info {
@@ -66,7 +67,7 @@ int rte_dev_probe(const char *devargs);
 int vio_device_probe(const char *devargs, int is_vdev);
 int vio_ports_of_device(const char *name, uint16_t *ports, int max);
 int vio_ports_used(void);
-int vio_device_remove(uint16_t port);
+int vio_device_remove(uint16_t port, int close_first);
 int vio_port_get_info(uint16_t port, struct vio_port_info *info);
 int vio_port_configure(uint16_t port, struct vio_port_request *request, const char **step);
 int vio_port_link(uint16_t port, uint32_t *speed);
@@ -75,25 +76,18 @@ int rte_eth_dev_is_valid_port(uint16_t port);
 int rte_eth_dev_is_removed(uint16_t port);
 int rte_eth_dev_start(uint16_t port);
 int rte_eth_dev_stop(uint16_t port);
-int rte_eth_dev_close(uint16_t port);
 int rte_eth_dev_set_mtu(uint16_t port, uint16_t mtu);
 int rte_eth_dev_get_mtu(uint16_t port, uint16_t *mtu);
 int rte_eth_macaddr_get(uint16_t port, struct rte_ether_addr *address);
 int rte_eth_promiscuous_enable(uint16_t port);
 int rte_eth_allmulticast_enable(uint16_t port);
 int rte_eth_stats_get(uint16_t port, struct rte_eth_stats *stats);
-int rte_eth_dev_get_port_by_name(const char *name, uint16_t *port);
 
 /* Bonds */
 int rte_eth_bond_create(const char *name, uint8_t mode, uint8_t socket);
-int rte_eth_bond_free(const char *name);
 int rte_eth_bond_member_add(uint16_t bond, uint16_t member);
 int rte_eth_bond_member_remove(uint16_t bond, uint16_t member);
-int rte_eth_bond_members_get(uint16_t bond, uint16_t members[], uint16_t max);
 int rte_eth_bond_active_members_get(uint16_t bond, uint16_t members[], uint16_t max);
-int rte_eth_bond_mode_get(uint16_t bond);
-int rte_eth_bond_primary_set(uint16_t bond, uint16_t member);
-int rte_eth_bond_link_monitoring_set(uint16_t bond, uint32_t interval_ms);
 
 /* Pools */
 struct rte_mbuf;

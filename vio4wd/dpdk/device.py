@@ -28,6 +28,22 @@ def ports_of(name: str) -> list[int]:
     return [int(found[n]) for n in range(lib.vio_ports_of_device(name.encode(), found, max_ports()))]
 
 
+def require_room(name: str) -> None:
+    """Check that there can be another port.
+
+    Args:
+        name: what it is for.
+
+    Raises:
+        DpdkError: all are in use; the text names the limit and what helps.
+    """
+    if ports_used() >= max_ports():
+        raise DpdkError(
+            f"{name}: all {max_ports()} ports of this DPDK are in use (RTE_MAX_ETHPORTS of its build); "
+            "'make dpdk' builds one with more"
+        )
+
+
 def probe(devargs: str) -> list[int]:
     """Attach a device in this primary process; its ports. `share` makes it known to the secondaries.
 
@@ -40,12 +56,7 @@ def probe(devargs: str) -> list[int]:
     name = devargs.partition(",")[0]
     if ports_of(name):
         raise DpdkError(f"{name} is attached already")
-    used = ports_used()
-    if used >= max_ports():
-        raise DpdkError(
-            f"{name}: all {max_ports()} ports of this DPDK are in use (RTE_MAX_ETHPORTS of its build); "
-            "'make dpdk' builds one with more"
-        )
+    require_room(name)
     mark_log()
     status = lib.vio_device_probe(devargs.encode(), not _PCI_ADDRESS.fullmatch(name))
     ports = ports_of(name)
@@ -73,13 +84,16 @@ def share(devargs: str) -> None:
         raise DpdkError(f"{devargs} cannot be attached in a worker: {reason(status)}")
 
 
-def remove(port_id: int) -> None:
+def remove(port_id: int, *, close_first: bool = False) -> None:
     """Close a stopped port and detach its device, in the secondaries first.
+
+    Args:
+        close_first: for a bond, whose driver would leave the port open.
 
     Raises:
         DpdkError: DPDK refused.
     """
     mark_log()
-    status = lib.vio_device_remove(port_id)
+    status = lib.vio_device_remove(port_id, close_first)
     if status < 0:
         raise DpdkError(f"port {port_id} cannot be detached: {reason(status)}")

@@ -62,6 +62,11 @@ def version() -> str:
     return str(ffi.string(lib.rte_version()).decode())
 
 
+def tsc_hz() -> int:
+    """Cycles a second of the time stamp counter, as EAL measured."""
+    return int(lib.rte_get_tsc_hz())
+
+
 def primary_arguments(
     prefix: str, cpu: int, huge_dir: str, *, memory_mib: int = 0, token: str = "", extra: Iterable[str] = ()
 ) -> list[str]:

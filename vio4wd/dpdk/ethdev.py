@@ -202,15 +202,6 @@ class Port:
         mark_log()
         self._check(lib.rte_eth_dev_stop(self.port_id), "does not stop")
 
-    def close(self) -> None:
-        """Close a stopped port without detaching its device (`device.remove` does both).
-
-        Raises:
-            DpdkError: the driver refused.
-        """
-        mark_log()
-        self._check(lib.rte_eth_dev_close(self.port_id), "does not close")
-
     def drain(self, limit: int) -> int:
         """Receive and free what waits in queue 0, some `limit` packets at most, while nobody else polls it.
 

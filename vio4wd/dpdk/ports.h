@@ -131,8 +131,9 @@ static int vio_device_probe(const char *devargs, int is_vdev)
 }
 
 /* Remove the device of a port, here and in the secondaries: they let go of it first, then its driver closes
- * the port. 0 or a negative errno. */
-static int vio_device_remove(uint16_t port)
+ * the port. The bonding driver alone does not close a stopped port when it is removed: close_first.
+ * 0 or a negative errno. */
+static int vio_device_remove(uint16_t port, int close_first)
 {
 	struct rte_eth_dev_info dev;
 	char name[RTE_DEV_NAME_MAX_LEN];
@@ -145,6 +146,11 @@ static int vio_device_remove(uint16_t port)
 		return -ENODEV;
 	snprintf(name, sizeof(name), "%s", compat_device_name(dev.device));
 	is_vdev = strcmp(compat_bus_name(dev.device), "vdev") == 0;
+	if (close_first) {
+		status = rte_eth_dev_close(port);
+		if (status < 0)
+			return status;
+	}
 	status = rte_dev_remove(dev.device);
 	/* A secondary that could not probe it cannot remove it either, and DPDK then refuses altogether. */
 	return status < 0 && is_vdev ? rte_vdev_uninit(name) : status;

@@ -9,7 +9,7 @@ driver towards the VF, at the worker towards the VM.
 import numpy as np
 
 from vio4wd.kernels.compile import inner, kernel
-from vio4wd.kernels.memory import call4, load64_acquire
+from vio4wd.kernels.memory import call4, cycles, load64_acquire
 from vio4wd.kernels.records import BURST, _view
 
 #: One port.
@@ -42,7 +42,6 @@ PUMP = np.dtype(
         ("doorbell", "i8"),  # raised by who wants the kernel to return
         ("lanes", "i8"),  # address of an array of lane addresses
         ("n_lanes", "i8"),
-        ("rounds", "i8"),  # return after so many
         ("sleep_us", "i8"),  # longest sleep when nothing moves
     ]
 )
@@ -94,9 +93,9 @@ def _transmit(pump, lane):
     return sent
 
 
-@kernel("int64(int64,int64)")
-def run_pump(pump, seen):
-    """Serve all lanes until the doorbell differs from `seen` or the rounds are over.
+@kernel("int64(int64,int64,int64)")
+def run_pump(pump, seen, until):
+    """Serve all lanes until the doorbell differs from `seen` or the time stamp counter reaches `until`.
 
     Returns the packets moved.
     """
@@ -105,7 +104,7 @@ def run_pump(pump, seen):
     moved = 0
     silent = 0
     nap = _FIRST_SLEEP
-    for _ in range(pu.rounds):
+    while cycles() < until:
         before = moved
         for i in range(pu.n_lanes):
             lane = load64_acquire(pu.lanes + 8 * i)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import logging
 from collections.abc import Callable
 from typing import Final
@@ -57,6 +58,22 @@ class PortOptions:
     descriptors: int = DESCRIPTORS
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Place:
+    """Where a port is attached.
+
+    Attributes:
+        relay: number of the relay, which names the rings of a pumped port.
+        pool: where received packets come from.
+        trial: None: the port is pumped without asking.
+    """
+
+    relay: int
+    pool: Pool
+    pump: Pump
+    trial: Trial | None
+
+
 def data_room(mtu: int) -> int:
     """Bytes of an mbuf's buffer, for `Pool.create`, in which a frame of that MTU fits in one piece."""
     return HEADROOM + max(2048, -(-(mtu + ethdev.FRAME_OVERHEAD) // 64) * 64)
@@ -83,8 +100,8 @@ class AttachedPort:
         port: Port,
         info: PortInfo,
         configured: ethdev.Configured,
-        pump: Pump,
         lane: Lane | None,
+        link: Callable[[], bool],
         resources: contextlib.ExitStack,
     ) -> None:
         self.device = device
@@ -97,9 +114,8 @@ class AttachedPort:
         self.rss = configured.rss
         self.mac = port.mac()
         self._port = port
-        self._if_index = info.if_index
-        self._pump = pump
         self._lane = lane
+        self._link = link
         self._resources = resources
 
     def __repr__(self) -> str:
@@ -107,7 +123,7 @@ class AttachedPort:
 
     def link_up(self) -> bool:
         """Whether the link is up; False for a device that was unplugged."""
-        return link_up(self._port, self._if_index)
+        return self._link()
 
     def gone(self) -> bool:
         """Whether the hardware was unplugged."""
@@ -151,7 +167,9 @@ def attach(
     name = names.parse(device)
     with contextlib.ExitStack() as stack:
         port = probe(name, stack)
-        return start(device, name.devargs, port, relay, pool, pump, trial, options or PortOptions(), stack)
+        link = functools.partial(link_up, port, port.info().if_index)
+        place = Place(relay, pool, pump, trial)
+        return start(device, name.devargs, port, place, options or PortOptions(), stack, link)
 
 
 def probe(name: names.DeviceName, stack: contextlib.ExitStack) -> Port:
@@ -173,41 +191,39 @@ def start(
     device: str,
     devargs: str,
     port: Port,
-    relay: int,
-    pool: Pool,
-    pump: Pump,
-    trial: Trial | None,
+    place: Place,
     options: PortOptions,
     stack: contextlib.ExitStack,
+    link: Callable[[], bool],
     between: Callable[[], None] | None = None,
 ) -> AttachedPort:
     """Configure and start a probed port, find out how it is polled, and take over the stack.
 
     Args:
         devargs: the device for DPDK.
-        trial: None: it is pumped without asking.
+        link: whether the link is up.
         between: for `Pump.add`.
 
     Raises:
         DpdkError: the driver refused.
     """
-    configured = configure(port, pool, options)
+    configured = configure(port, place.pool, options)
     info = port.info()
     port.start()
     stack.callback(port.stop)
     stack.callback(port.drain, _DRAINED)
     offloads = configured.tx_offloads & (CHECKSUM_OFFLOADS | TSO_OFFLOADS)
     lane = None
-    if trial is not None and trial.is_direct(port, info):
+    if place.trial is not None and place.trial.is_direct(port, info):
         devices.share(devargs)
         ref = PortRef("ethdev", port_id=port.port_id, tx_offloads=offloads)
     else:
-        rings = [_ring(f"relay{relay}_{way}", info.socket, stack) for way in ("rx", "tx")]
-        lane = pump.add(port.port_id, rings[0], rings[1], between)
-        stack.callback(pump.remove, lane)
+        rings = [_ring(f"relay{place.relay}_{way}", info.socket, stack) for way in ("rx", "tx")]
+        lane = place.pump.add(port.port_id, rings[0], rings[1], between)
+        stack.callback(place.pump.remove, lane)
         ref = PortRef("rings", rx=rings[0].name, tx=rings[1].name, tx_offloads=offloads)
     _log.info("%s is port %d, driver %s, %s", device, port.port_id, info.driver, ref.kind)
-    return AttachedPort(device, ref, port, info, configured, pump, lane, stack.pop_all())
+    return AttachedPort(device, ref, port, info, configured, lane, link, stack.pop_all())
 
 
 def configure(port: Port, pool: Pool, options: PortOptions) -> ethdev.Configured:

@@ -16,19 +16,20 @@ from typing import Any, Final, TypeVar
 
 import numpy as np
 
-from vio4wd.dpdk import functions
+from vio4wd.dpdk import eal, functions
 from vio4wd.dpdk.errors import DpdkError
 from vio4wd.dpdk.mempool import free_packets
 from vio4wd.dpdk.ring import Ring
 from vio4wd.kernels import pump as kernels
 from vio4wd.kernels.records import BURST
+from vio4wd.shm.clock import cycles
 
 R = TypeVar("R")
 
 #: Lanes at most: one for each relay.
 MAX_LANES: Final = 64
-#: Rounds between two looks at the lanes' `between`: some 20 ms when all sleeps, less under load.
-_ROUNDS: Final = 256
+#: Seconds between two looks at the lanes' `between`.
+PERIOD: Final = 0.02
 #: Longest sleep when nothing moves, microseconds; it bounds what the pump adds to a packet's way.
 _LONGEST_SLEEP_US: Final = 128
 
@@ -80,7 +81,6 @@ class Pump:
             ("sleep", functions.SLEEP_US),
             ("scratch", self._scratch.ctypes.data),
             ("lanes", self._order.ctypes.data),
-            ("rounds", _ROUNDS),
             ("sleep_us", _LONGEST_SLEEP_US),
         ):
             state[field] = function
@@ -91,7 +91,7 @@ class Pump:
         """Pump a started port: what it receives into `rx`, what is in `tx` out of it (queue 0 of each).
 
         Args:
-            between: called by the pump's thread some 20 times a second and more, while no port is polled.
+            between: called by the pump's thread each PERIOD seconds, while no port is polled.
 
         Raises:
             DpdkError: there are as many lanes as there can be.
@@ -124,11 +124,12 @@ class Pump:
     def _run(self) -> None:
         state = self._state[0]
         address = self._state.ctypes.data
+        period = int(PERIOD * eal.tsc_hz())
         while not self._closed:
             seen = int(state["doorbell"])
             self._change_all(wait=not self._served)
             if self._served and not self._closed:
-                kernels.run_pump(address, seen)
+                kernels.run_pump(address, seen, cycles() + period)
                 for lane in list(self._served.values()):
                     if lane.between is not None:
                         lane.between()

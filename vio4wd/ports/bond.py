@@ -1,0 +1,141 @@
+"""Several devices as one port: DPDK's bonding device, on the pump.
+
+The bond owns its members: they are probed, given to it, and start and stop with it. Drivers of kernel
+interfaces such as net_af_packet always report their link as up, so the bond would send into a dead one
+for ever. The pump's thread looks at the interfaces themselves, between two bursts, and takes a member
+whose interface lost its carrier out of the bond until it is back. (Stopping the member would tell the
+bond as well, but only 10 ms later, and it may poll a member once more after it gave it up.) The last
+active member is left alone: a bond without members cannot start again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Sequence
+
+from vio4wd.dpdk import bonding
+from vio4wd.dpdk import device as devices
+from vio4wd.dpdk.errors import DpdkError
+from vio4wd.dpdk.ethdev import Port
+from vio4wd.dpdk.mempool import Pool
+from vio4wd.ports import names, netdev
+from vio4wd.ports.attach import AttachedPort, Place, PortOptions, link_up, probe, start
+from vio4wd.ports.pump import Pump
+
+_log = logging.getLogger(__name__)
+
+
+class _Member:
+    """One device of a bond.
+
+    Args:
+        if_index: the kernel's interface behind it, 0: none.
+    """
+
+    def __init__(self, device: str, port: Port, if_index: int, bond: int) -> None:
+        self.device = device
+        self.port = port
+        self.if_index = if_index
+        self.joined = False
+        self._bond = bond
+
+    def join(self) -> None:
+        """Become a member of the bond.
+
+        Raises:
+            DpdkError: DPDK refused.
+        """
+        bonding.add_member(self._bond, self.port.port_id)
+        self.joined = True
+
+    def leave(self) -> None:
+        """Be one no more.
+
+        Raises:
+            DpdkError: DPDK refused.
+        """
+        if self.joined:
+            self.joined = False
+            bonding.remove_member(self._bond, self.port.port_id)
+
+    def link_up(self) -> bool:
+        return link_up(self.port, self.if_index)
+
+
+class _Watch:
+    """Keeps members without carrier out of a bond."""
+
+    def __init__(self, name: str, bond: int, members: Sequence[_Member]) -> None:
+        self._name = name
+        self._bond = bond
+        self._members = [member for member in members if member.if_index]
+
+    def look(self) -> None:
+        """Called by the pump's thread while no port is polled."""
+        for member in self._members:
+            up = netdev.has_carrier(member.if_index)
+            if up == member.joined or not (up or self._others_active(member)):
+                continue
+            try:
+                if up:
+                    member.join()
+                    _log.info("%s: the link of %s is back", self._name, member.device)
+                else:
+                    member.leave()
+                    _log.warning("%s: the link of %s is down", self._name, member.device)
+            except DpdkError as error:
+                _log.error("%s: %s", self._name, error)
+
+    def _others_active(self, member: _Member) -> bool:
+        """Whether the bond uses another member than this one."""
+        return any(port != member.port.port_id for port in bonding.active_members(self._bond))
+
+
+def attach_bond(
+    name: str,
+    members: Sequence[str],
+    mode: int,
+    relay: int,
+    pool: Pool,
+    pump: Pump,
+    options: PortOptions | None = None,
+) -> AttachedPort:
+    """Attach devices as one port. The first is the primary and gives the bond its MAC address.
+
+    Args:
+        name: of the bond, begins with "net_bonding".
+        members: 2 to 8 PCI addresses or DPDK device strings.
+        mode: 0 to 6, see `dpdk.bonding.MODES`.
+        relay: number of the relay, which names the rings.
+
+    Raises:
+        DeviceNameError: the bond's or a member's name.
+        DpdkError: number of members, mode, or a device that is missing or refused.
+    """
+    names.check_bond(name)
+    if mode not in bonding.MODES:
+        raise DpdkError(f"{name}: there is no bonding mode {mode} (0 to {max(bonding.MODES)})")
+    if not 2 <= len(members) <= bonding.MAX_MEMBERS:
+        raise DpdkError(f"{name}: a bond has 2 to {bonding.MAX_MEMBERS} members, not {len(members)}")
+    parsed = [names.parse(member) for member in members]
+    with contextlib.ExitStack() as stack:
+        # Closed in the reverse order: the members leave the bond, it goes, they go.
+        ports = [probe(member, stack) for member in parsed]
+        infos = [port.info() for port in ports]
+        bond = bonding.create(name, mode, infos[0].socket)
+        stack.callback(devices.remove, bond, close_first=True)
+        found = [
+            _Member(member.name, port, info.if_index, bond)
+            for member, port, info in zip(parsed, ports, infos, strict=True)
+        ]
+        for entry in found:
+            entry.join()
+            stack.callback(entry.leave)
+        watch = _Watch(name, bond, found)
+
+        def link() -> bool:
+            return any(entry.link_up() for entry in found)
+
+        place = Place(relay, pool, pump, None)
+        return start(name, name, Port(bond), place, options or PortOptions(), stack, link, watch.look)
