@@ -128,11 +128,14 @@ class MasterController:
         served = self._relays[relay]
         before = served.slots
         wanted = (vf_to_vm_cpu, vm_to_vf_cpu)
+        slots = [
+            before if cpu < 0 else self._slot(cpu) for before, cpu in zip(served.slots, wanted, strict=True)
+        ]
         moved = []
         try:
             for direction in DIRECTIONS:
-                if wanted[direction] >= 0 and before[direction] >= 0:
-                    await served.move(direction, self._slot(wanted[direction]))
+                if before[direction] >= 0:
+                    await served.move(direction, slots[direction])
                     moved.append(direction)
         except RelayError as error:
             for direction in moved:
