@@ -20,6 +20,8 @@ from typing import Final
 from vio4wd.config.instance import instance_name
 from vio4wd.config.options import Settings
 from vio4wd.control.controller import ControlError
+from vio4wd.control.ipc import EndpointInUseError
+from vio4wd.control.plane import ControlPlane
 from vio4wd.dpdk import eal
 from vio4wd.dpdk.errors import DpdkError
 from vio4wd.inspection import snapshot
@@ -36,7 +38,6 @@ from vio4wd.master.placement import Placement
 from vio4wd.master.relay import Relay
 from vio4wd.master.reload import Reloader
 from vio4wd.master.service_manager import ServiceManager
-from vio4wd.master.services import Services
 from vio4wd.master.upkeep import Upkeep
 from vio4wd.master.worker_handle import WorkerOptions
 from vio4wd.master.workers import Workers
@@ -149,7 +150,7 @@ class Daemon:
 
     async def _start(self, stack: contextlib.AsyncExitStack) -> None:
         settings = self._settings
-        for warning in settings.warnings:
+        for warning in (*settings.warnings, *_not_yet(settings)):
             _log.warning("%s", warning)
         for what in leftovers.remove_all(self._instance, str(settings.huge_dir)):
             _log.warning("a master that did not end properly left %s behind; removed", what)
@@ -173,7 +174,7 @@ class Daemon:
             devices.paused,
             self._worker_lost,
             self._worker_running,
-            hardware.attached_pci,
+            hardware.polled_pci,
         )
         self._workers = workers
         self._relays = [
@@ -190,9 +191,9 @@ class Daemon:
             for relay in self._relays:
                 await sockets.open(relay, str(settings.socket_path(relay.number)))
         await self._attach_static(controller)
-        services = Services(settings, controller, lambda: snapshot.take(tables, cycles()))
-        stack.push_async_callback(self._close_services, services, controller)
-        await services.open()
+        plane = ControlPlane(settings, controller, lambda: snapshot.take(tables, cycles()))
+        stack.push_async_callback(self._close_plane, plane, controller)
+        await self._open_plane(plane)
         self._reloader = Reloader(settings, self._read_again, controller, placement)
         stack.push_async_callback(self._end_tasks)
         self._spawn(Upkeep(tables, self._relays, placement, devices).run())
@@ -227,10 +228,18 @@ class Daemon:
             except ControlError as error:
                 _log.error("static VF %s=%d: %s", device, relay, error)
 
-    async def _close_services(self, services: Services, controller: MasterController) -> None:
+    async def _open_plane(self, plane: ControlPlane) -> None:
+        try:
+            await plane.start()
+        except EndpointInUseError as error:
+            raise MasterError(str(error)) from None
+        except OSError as error:
+            raise MasterError(error.strerror or str(error)) from None
+
+    async def _close_plane(self, plane: ControlPlane, controller: MasterController) -> None:
         """A device that is being attached for a client must not get lost."""
         async with controller.idle():
-            await services.close()
+            await plane.close()
 
     async def _stop_workers(self, workers: Workers) -> None:
         for relay in self._relays:
@@ -286,3 +295,13 @@ class Daemon:
 
 def _port_options(settings: Settings) -> PortOptions:
     return PortOptions(mtu=JUMBO_MTU if settings.enable_jumbo else ETHERNET_MTU, tso=settings.enable_tso)
+
+
+def _not_yet(settings: Settings) -> list[str]:
+    """What is asked for and not there, so that nobody waits for it."""
+    missing = []
+    if settings.zero_copy:
+        missing.append("zero copy is not supported: packets are copied, --zero-copy changes nothing")
+    if settings.bind_vfio_pci:
+        missing.append("devices are not bound by the daemon: bind them to vfio-pci before it starts")
+    return missing

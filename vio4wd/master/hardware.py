@@ -13,6 +13,7 @@ from vio4wd.master.devices import DeviceThread
 from vio4wd.master.roles import Device
 from vio4wd.ports import names
 from vio4wd.ports.attach import POOL_SIZE, AttachedPort, PortOptions, attach, data_room
+from vio4wd.ports.bond import attach_bond
 from vio4wd.ports.pump import Pump
 from vio4wd.ports.trial import Trial
 
@@ -36,20 +37,16 @@ class DpdkHardware:
         self._pump = Pump()
         self._numbers = itertools.count()
         self._nodes = numa.nodes()
-        self._attached: set[str] = set()
+        self._polled: set[str] = set()
 
     async def close(self) -> None:
         """End the pump."""
         await self._devices.run(self._pump.close)
 
-    def attached_pci(self) -> list[str]:
-        """PCI addresses of the attached devices, as EAL's options take them."""
-        found = []
-        for device in self._attached:
-            name = names.parse(device)
-            if name.kind == "pci":
-                found.append(name.name)
-        return sorted(found)
+    def polled_pci(self) -> list[str]:
+        """PCI addresses of the devices that workers poll themselves."""
+        parsed = [names.parse(device) for device in self._polled]
+        return sorted(name.name for name in parsed if name.kind == "pci")
 
     async def make_pool(self, relay: int, node: int) -> tuple[Pool, int]:
         """A pool on the node, or with a warning on another that has hugepages; and its node.
@@ -83,10 +80,15 @@ class DpdkHardware:
             DpdkError: it cannot be had; what to do.
             DeviceNameError: its name is none.
         """
+        if device.members:
+            return await self._devices.run(
+                attach_bond, device.name, device.members, device.mode, relay, pool, self._pump, self._options
+            )
         port = await self._devices.run(
             attach, device.name, relay, pool, self._pump, self._trial, self._options
         )
-        self._attached |= {device.name, *device.members}
+        if port.ref.kind == "ethdev":
+            self._polled.add(port.device)
         return port
 
     async def close_port(self, port: AttachedPort) -> None:
@@ -95,7 +97,7 @@ class DpdkHardware:
         Raises:
             DpdkError: DPDK refused a step; the others were done.
         """
-        self._attached.discard(port.device)
+        self._polled.discard(port.device)
         await self._devices.run(port.detach)
 
     async def send(self, port: AttachedPort, pool: Pool, frame: bytes) -> bool:
