@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from vio4wd.testing.frontend import Memory
 from vio4wd.vhost.device import Device
 from vio4wd.vhost.features import Offer, Protocol, Virtio, offer
-from vio4wd.vhost.messages import HEADER_SIZE, Header, Request, encode_request
+from vio4wd.vhost.messages import HEADER_SIZE, Header, Request, decode_reply, encode_request
 from vio4wd.vhost.payloads import Nothing, Number, Payload, Regions, VringFile, VringState
 from vio4wd.vhost.requests import find
 from vio4wd.vhost.rings import parts
@@ -22,11 +22,29 @@ T = TypeVar("T")
 
 OFFER = offer(mergeable=True, mtu=1500)
 FEATURES = int(Virtio.VERSION_1 | Virtio.PROTOCOL_FEATURES)
+PACKED = FEATURES | int(Virtio.RING_PACKED)
 
 
 def open_fds() -> int:
     """How many file descriptors this process has open."""
     return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def number(reply):
+    """The 64-bit number of a reply."""
+    _, size = decode_reply(reply[:HEADER_SIZE])
+    assert size == len(reply) - HEADER_SIZE == 8
+    return Number.unpack(reply[HEADER_SIZE:]).value
+
+
+def state_number(reply):
+    return VringState.unpack(reply[HEADER_SIZE:])
+
+
+def calls(peer):
+    """What the listener was told since the last time."""
+    told, peer.listener.calls = peer.listener.calls, []
+    return told
 
 
 class RecordingListener:
@@ -35,7 +53,7 @@ class RecordingListener:
     Attributes:
         calls: names of the calls in their order.
         ready: numbers of the queues it serves.
-        positions: by queue, as set; `advance` adds to them.
+        positions: by queue, as set; tests move them on as a worker would.
         state: as of the last resume.
     """
 

@@ -122,6 +122,21 @@ class Feature:
         """The number of the bit."""
         return self.flag.bit_length() - 1
 
+    @property
+    def name(self) -> str:
+        """As the specifications spell it."""
+        name = self.flag.name or ""
+        if isinstance(self.flag, Protocol):
+            return f"VHOST_USER_PROTOCOL_F_{name}"
+        if self.flag is Virtio.LOG_ALL:
+            return f"VHOST_F_{name}"
+        if self.flag is Virtio.PROTOCOL_FEATURES:
+            return f"VHOST_USER_F_{name}"
+        if self.flag in Virtio.RING_INDIRECT_DESC | Virtio.RING_EVENT_IDX:
+            return f"VIRTIO_RING_F_{name.removeprefix('RING_')}"
+        # Bits 24 to 41 belong to virtio as a whole, the others to the kind of device.
+        return f"VIRTIO_F_{name}" if 24 <= self.bit <= 41 else f"VIRTIO_NET_F_{name}"
+
 
 _YES: Final = Support.YES
 _SWITCHED: Final = Support.SWITCHED

@@ -32,7 +32,11 @@ async def get_max_mem_slots(device: Device, payload: Nothing, fds: list[int]) ->
 
 
 async def add_mem_reg(device: Device, payload: SingleRegion, fds: list[int]) -> None:
-    """ADD_MEM_REG: one more region; see `memory.MemoryTable.add` for the errors."""
+    """ADD_MEM_REG: one more region.
+
+    Raises:
+        ViolationError, RefusedError: as `memory.MemoryTable.add`.
+    """
     device.state.memory.add(payload.region, fds[0])
     fds.clear()
 

@@ -70,6 +70,21 @@ class Request(enum.IntEnum):
     GET_SHMEM_CONFIG = 44
 
 
+class BackendRequest(enum.IntEnum):
+    """What a backend may ask for ("Back-end message types"); we do not (`Protocol.BACKEND_REQ`)."""
+
+    IOTLB_MSG = 1
+    CONFIG_CHANGE_MSG = 2
+    VRING_HOST_NOTIFIER_MSG = 3
+    VRING_CALL = 4
+    VRING_ERR = 5
+    SHARED_OBJECT_ADD = 6
+    SHARED_OBJECT_REMOVE = 7
+    SHARED_OBJECT_LOOKUP = 8
+    SHMEM_MAP = 9
+    SHMEM_UNMAP = 10
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Header:
     """The 12 bytes before a payload.
