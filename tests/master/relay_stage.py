@@ -40,7 +40,7 @@ class FakeHardware:
     def __init__(self, stage):
         self._stage = stage
         self._numbers = itertools.count()
-        self.pools, self.ports = {}, []
+        self.pools, self.ports, self.sent = {}, [], []
         self.fail = ""
 
     async def make_pool(self, relay, node):
@@ -66,6 +66,11 @@ class FakeHardware:
         await asyncio.sleep(0)
         assert port.ref not in self._stage.ports_in_use()
         self.ports.remove(port)
+
+    async def send(self, port, pool, frame):
+        assert not [serve for serve in self._stage.serves() if serve.direction == VM_TO_VF]
+        self.sent.append(frame)
+        return True
 
 
 class FakeWorker:
@@ -124,14 +129,14 @@ class Stage:
         for relay in self.relays:
             await relay.worker_running(slot)
 
-    def _serves(self):
+    def serves(self):
         return [serve for worker in self.workers if worker.alive for serve in worker.serves.values()]
 
     def pools_in_use(self):
-        return {serve.pool for serve in self._serves()}
+        return {serve.pool for serve in self.serves()}
 
     def ports_in_use(self):
-        return [serve.port for serve in self._serves() if serve.port]
+        return [serve.port for serve in self.serves() if serve.port]
 
     def owners(self, relay):
         """Slots that serve (VF->VM, VM->VF) of a relay, None: nobody."""
