@@ -1,125 +1,60 @@
-"""A running set of endpoints in a thread of its own, and clients that know field numbers only."""
+"""A running set of endpoints, and clients that know field numbers only."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import threading
-import time
+import functools
 
-import numpy as np
 import pytest
 import zmq
-import zmq.asyncio
-from memory_controller import MemoryController
 
-from vio4wd.control.endpoints import Endpoint
-from vio4wd.control.port_control import PortControl
-from vio4wd.control.relay_cpus import Config, CoreSched
-from vio4wd.control.stats import Stats
-from vio4wd.inspection.snapshot import take
-from vio4wd.shm import layout
+from vio4wd.testing.control_daemon import ControlDaemon, LoopThread
+from vio4wd.testing.wait import wait_for
 
-#: Longest wait for anything, in seconds.
-PATIENCE = 60.0
-
-
-class LoopThread:
-    """An event loop that runs beside the test."""
-
-    def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self.loop.run_forever)
-        self._thread.start()
-
-    def run(self, coroutine):
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(PATIENCE)
-
-    def call(self, function, *arguments):
-        async def call():
-            return function(*arguments)
-
-        return self.run(call())
-
-    def close(self) -> None:
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join()
-        self.loop.close()
+PATIENCE_MS = 60_000
 
 
 @pytest.fixture
 def loop_thread():
-    thread = LoopThread()
-    yield thread
-    thread.close()
+    with contextlib.closing(LoopThread()) as thread:
+        yield thread
 
 
-@pytest.fixture
-def tables():
-    """Tables as a master sets them up, none of whose relays is in use."""
-    record = np.zeros(1, layout.TABLES)
-    record["header"]["tsc_hz"] = 10**9
-    record["control"]["cpu"] = -1
-    record["control"]["cpu"][0, :2] = (1, 2)
-    record["relays"]["vf_to_vm_slot"] = -1
-    record["relays"]["vm_to_vf_slot"] = -1
-    record["relays"]["port_id"] = -1
-    return record
+class RawDaemon(ControlDaemon):
+    """A ControlDaemon whose clients send bytes."""
 
+    def __init__(self, *arguments, **options) -> None:
+        super().__init__(*arguments, **options)
+        self._clients = zmq.Context()
 
-class Daemon:
-    """Endpoints in a directory, with a MemoryController behind them."""
-
-    def __init__(self, thread: LoopThread, directory, tables, dynamic_sockets: bool = True) -> None:
-        self.thread = thread
-        self.controller = thread.call(MemoryController)
-        self.endpoints = {}
-        self._context = zmq.asyncio.Context()
-        self.clients = zmq.Context()
-        services = {
-            "port_control": PortControl(self.controller, dynamic_sockets),
-            "stats": Stats(lambda: take(tables)),
-            "config": Config(self.controller),
-            "core_sched": CoreSched(self.controller),
-        }
-        for name, service in services.items():
-            endpoint = Endpoint(self._context, f"ipc://{directory}/{name}", service)
-            thread.run(endpoint.open())
-            self.endpoints[name] = endpoint
-
-    def address(self, name: str) -> str:
-        return self.endpoints[name].address
-
-    def client(self, name: str, kind: int = zmq.REQ) -> zmq.Socket:
-        """A connected socket; `close` closes it."""
-        client = self.clients.socket(kind)
+    def client(self, service: str, kind: int = zmq.REQ) -> zmq.Socket:
+        """A connected socket."""
+        client = self._clients.socket(kind)
         client.setsockopt(zmq.LINGER, 0)
-        client.setsockopt(zmq.RCVTIMEO, round(PATIENCE * 1000))
-        client.connect(self.address(name))
+        client.setsockopt(zmq.RCVTIMEO, PATIENCE_MS)
+        client.connect(self.address(service))
         return client
 
-    def ask(self, name: str, frame: bytes) -> bytes:
+    def ask(self, service: str, frame: bytes) -> bytes:
         """The answer to one frame."""
-        with self.client(name) as client:
+        with self.client(service) as client:
             client.send(frame)
             return client.recv()
 
     def close(self) -> None:
-        self.clients.destroy(linger=0)
-        for endpoint in reversed(self.endpoints.values()):
-            self.thread.run(endpoint.close())
-        self.thread.call(self._context.term)
+        self._clients.destroy(linger=0)
+        super().close()
 
 
 @pytest.fixture
-def start_daemon(loop_thread, tmp_path, tables):
-    """Starts a Daemon with the arguments given; its directory is tmp_path/zmq."""
+def start_daemon(loop_thread, tmp_path):
+    """Starts a RawDaemon with the options given; its directory is tmp_path/zmq."""
     with contextlib.ExitStack() as stack:
 
-        def start(**arguments):
-            daemon = Daemon(loop_thread, tmp_path / "zmq", tables, **arguments)
-            stack.callback(daemon.close)
-            return daemon
+        def start(**options):
+            return stack.enter_context(
+                contextlib.closing(RawDaemon(loop_thread, tmp_path / "zmq", **options))
+            )
 
         yield start
 
@@ -129,14 +64,7 @@ def daemon(start_daemon):
     return start_daemon()
 
 
-def wait_until(condition, what="the condition"):
-    """Waits until `condition()` is true."""
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, f"{what} never came true"
-        time.sleep(0.02)
-
-
-@pytest.fixture(name="wait_until")
-def wait_until_fixture():
-    return wait_until
+@pytest.fixture
+def wait_until():
+    """Waits until a condition is true."""
+    return functools.partial(wait_for, interval=0.02)

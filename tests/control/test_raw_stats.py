@@ -21,9 +21,9 @@ def relays(response):
 
 
 @pytest.fixture
-def busy(tables):
+def busy(daemon):
     """Relay 3 forwards, relay 5 has a VF only."""
-    record = tables[0]
+    record = daemon.tables[0]
     relay = record["relays"][3]
     relay["vf_state"], relay["vm_state"] = layout.VF_READY, layout.VM_READY
     relay["vf_to_vm_slot"], relay["vm_to_vf_slot"] = 0, 1

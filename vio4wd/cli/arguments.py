@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -51,13 +52,15 @@ def value(convert: Callable[[str], T]) -> Callable[[str], T]:
 def run(program: str, command: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None) -> int:
     """Run a command; what it cannot do becomes one line on stderr and exit code 1."""
     try:
-        return command(argv)
+        status = command(argv)
+        sys.stdout.flush()
+        return status
     except ClientError as error:
         print(f"{program}: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:
-        # The reader of the output has seen enough, as in `... | head`.
-        sys.stderr.close()
+        # The reader of the output has seen enough, as in `... | head`; Python would complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
         return 130

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+from collections.abc import Mapping, Sequence
 
 from vio4wd.control import decisions
 from vio4wd.control.controller import ControlError
@@ -11,11 +12,13 @@ from vio4wd.control.decisions import Attached
 
 
 class MemoryController:
-    """Has workers on CPUs 1 and 2.
+    """Has workers on CPUs 1 and 2; make it in the loop that uses it.
 
     Attributes:
+        attached: what each relay has.
+        cpus: which CPUs serve it.
         broken: devices that cannot be attached.
-        gate: changes wait for it.
+        gate: port changes wait for it; it is open at first.
         changing, most_changing: port changes under way, and how many there ever were at once.
     """
 
@@ -34,50 +37,62 @@ class MemoryController:
         await self.gate.wait()
         self.changing -= 1
 
-    def _attach(self, relay, devices, name, mode, socket=None) -> None:
-        for device in devices:
+    def _attach(self, relay: int, found: Attached) -> None:
+        for device in found.devices:
             if device in self.broken:
                 raise ControlError(errno.ENODEV, "port", f"{device} does not exist")
-        self.attached[relay] = Attached(tuple(devices), name, mode, socket)
+        self.attached[relay] = found
         self.cpus[relay] = (1, 2)
 
-    async def add(self, devices, relay, conditional, name, mode) -> None:
+    def _detach(self, relay: int) -> None:
+        del self.attached[relay]
+        self.cpus.pop(relay, None)
+
+    async def add(
+        self, devices: Sequence[str], relay: int, conditional: bool, name: str | None, mode: int
+    ) -> None:
         await self._change()
         if decisions.add_changes(self.attached, relay, devices, name, mode, conditional):
-            self._attach(relay, devices, name, mode)
+            self._attach(relay, Attached(tuple(devices), name, mode))
 
-    async def remove(self, devices, relay, conditional, name) -> None:
+    async def remove(self, devices: Sequence[str], relay: int, conditional: bool, name: str | None) -> None:
         await self._change()
         if decisions.remove_changes(self.attached, relay, devices, name, conditional):
-            del self.attached[relay]
+            self._detach(relay)
 
-    async def add_sock(self, devices, path, conditional, name, mode) -> None:
+    async def add_sock(
+        self, devices: Sequence[str], path: str, conditional: bool, name: str | None, mode: int
+    ) -> None:
         await self._change()
         relay = decisions.relay_for_socket(self.attached, range(64), path, devices, name, mode, conditional)
         if relay is not None:
-            self._attach(relay, devices, name, mode, path)
+            self._attach(relay, Attached(tuple(devices), name, mode, path))
 
-    async def remove_sock(self, devices, path, conditional, name) -> None:
+    async def remove_sock(
+        self, devices: Sequence[str], path: str, conditional: bool, name: str | None
+    ) -> None:
         await self._change()
         relay = decisions.relay_of_socket(self.attached, path, devices, name, conditional)
         if relay is not None:
-            del self.attached[relay]
+            self._detach(relay)
 
-    def query_pci(self, path) -> str:
+    def query_pci(self, path: str) -> str:
         for relay, present in self.attached.items():
             if path in (present.socket, f"/tmp/virtio-forwarder{relay}.sock"):
                 return " ".join(present.devices)
         raise ControlError(errno.ENOENT, "port control", f"no device is paired with {path}")
 
-    def relay_cpu_map(self):
+    def relay_cpu_map(self) -> Mapping[int, tuple[int, int]]:
         return self.cpus
 
-    async def move(self, relay, vf_to_vm_cpu, vm_to_vf_cpu) -> None:
+    async def move(self, relay: int, vf_to_vm_cpu: int, vm_to_vf_cpu: int) -> None:
         if relay not in self.attached:
             raise ControlError(errno.ENOENT, "core scheduling", f"relay {relay} is not in use")
-        present = self.cpus[relay]
-        wanted = (vf_to_vm_cpu, vm_to_vf_cpu)
-        self.cpus[relay] = tuple(new if new >= 0 else old for new, old in zip(wanted, present, strict=True))
+        first, second = self.cpus[relay]
+        self.cpus[relay] = (
+            vf_to_vm_cpu if vf_to_vm_cpu >= 0 else first,
+            vm_to_vf_cpu if vm_to_vf_cpu >= 0 else second,
+        )
 
-    def eal_cores(self):
+    def eal_cores(self) -> Sequence[int]:
         return (1, 2)
