@@ -28,5 +28,6 @@ def check_all_is_back(guest, pool, worker):
     """No byte written out of bounds, no ring broken, no mbuf lost."""
     guest.check()
     pool.check()
+    worker.check()
     assert worker.rings["error"].tolist() == [0] * len(worker.rings)
     assert pool.available == pool.size

@@ -68,3 +68,4 @@ def test_pages_beyond_the_log_are_left_out(direction):
     assert worker.run() == 1
     assert not worker.log.any()
     guest.check()
+    worker.check()

@@ -223,6 +223,28 @@ def test_an_empty_pool_makes_the_guest_wait(packed):
 
 
 @RINGS
+def test_a_long_packet_for_which_mbufs_run_out_is_dropped(packed):
+    guest = MockGuest(packed=packed, size=64)
+    pool = MockPool(64, data_room=256)
+    port = MockPort(pool)
+    worker = MockWorker(VM_TO_VF, [guest], pool, port)
+    held = pool.hold(64 - 40)
+    for number, length in enumerate((60, 9000, 60)):
+        guest.send(numbered_packet(number, length))
+        guest.send(numbered_packet(number, length), layout=(12, 30))
+    guest.publish()
+    assert worker.run() == 6
+    arrived = [packet.data for packet in port.sent()]
+    assert arrived == [numbered_packet(number, 60) for number in (0, 0, 2, 2)]
+    assert len(guest.sent()) == 6
+    assert worker.counters["packets_in"] == 6
+    assert worker.counters["packets_out"] == 4
+    assert worker.counters["dropped_invalid"] == 2
+    pool.free(held)
+    check_all_is_back(guest, pool, worker)
+
+
+@RINGS
 def test_all_queues_are_served_in_turn(packed):
     memory = GuestMemory()
     guests = [MockGuest(memory, packed=packed, size=16) for _ in range(4)]

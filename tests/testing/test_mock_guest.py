@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference_device import device_of
 
@@ -46,6 +46,7 @@ def test_what_is_sent_arrives(data, options, seed):
     guest.check()
 
 
+@settings(max_examples=40)
 @given(data=st.data(), options=guest_options(sizes=(4, 8, 32)))
 def test_what_the_device_writes_is_received(data, options):
     guest = options.build()

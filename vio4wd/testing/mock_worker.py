@@ -21,10 +21,14 @@ import numpy.typing as npt
 from vio4wd.kernels.records import CONTEXT, ITEM, REGION, SCRATCH_SIZE, VRING
 from vio4wd.kernels.relay_loop import run
 from vio4wd.shm import layout
+from vio4wd.testing.guest_memory import GUARD, PATTERN, OutOfBoundsError
 from vio4wd.testing.mock_guest import MockGuest
 from vio4wd.testing.mock_pool import ALLOC_BULK, FREE_BULK, RX_BURST, TX_BURST, MockPool, MockPort
 
-_WRITE = int(ctypes.cast(ctypes.CDLL(None).write, ctypes.c_void_p).value or 0)
+
+def _address(name: str) -> int:
+    """Of a function of the C library."""
+    return int(ctypes.cast(getattr(ctypes.CDLL(None), name), ctypes.c_void_p).value or 0)
 
 
 class MockWorker:
@@ -55,11 +59,12 @@ class MockWorker:
     ) -> None:
         self.rings = np.zeros(len(guests), layout.RING)
         self.counters = np.zeros(1, layout.DIRECTION)[0]
-        self.log = np.zeros(log_size, np.uint8)
+        self._log_block = _guarded(log_size)
+        self.log = self._log_block[:log_size]
         self._guests = guests  # whose memory the records point to
         self._eventfds = [os.eventfd(0, os.EFD_NONBLOCK) for _ in guests] if interrupts else []
         self._one = np.ones(1, np.int64)
-        self._scratch = np.zeros(SCRATCH_SIZE, np.uint8)
+        self._scratch = _guarded(SCRATCH_SIZE)
         self._worker = np.zeros(1, layout.WORKER)
         self._doorbell = np.zeros(1, np.int64)
         self._vrings = np.zeros(len(guests), VRING)
@@ -74,7 +79,8 @@ class MockWorker:
             self._context[0],
             alloc=ALLOC_BULK,
             free=FREE_BULK,
-            write=_WRITE,
+            write=_address("write"),
+            sleep=_address("usleep"),
             one=self._one.ctypes.data,
             scratch=self._scratch.ctypes.data,
             worker=self._worker.ctypes.data,
@@ -91,6 +97,24 @@ class MockWorker:
             run(self._context.ctypes.data, 0, 0)
         return int(self._worker[0]["packets"]) - before
 
+    def adopt(self, others: Sequence[MockWorker]) -> None:
+        """Serve their directions as well; they must not run any more."""
+        workers = [self, *others]
+        self._others = workers  # whose memory the records point to
+        self._order = np.array([worker._item.ctypes.data for worker in workers], np.int64)
+        _fill(
+            self._context[0], order=self._order.ctypes.data, n_items=len(workers), n_hot=len(workers), cold=0
+        )
+
+    def account(self) -> np.void:
+        """The worker's record of layout.WORKER."""
+        record: np.void = self._worker[0]
+        return record
+
+    def may_sleep(self, longest: int) -> None:
+        """Let the worker sleep for up to so many microseconds when nothing moves; 0: never."""
+        self._context[0]["sleep_us"] = longest
+
     def run_until_stopped(self) -> None:
         """Poll until another thread calls `stop`, without the GIL."""
         run(self._context.ctypes.data, 0, 2**62)
@@ -105,6 +129,12 @@ class MockWorker:
             return os.eventfd_read(self._eventfds[queue])
         except BlockingIOError:
             return 0
+
+    def check(self) -> None:
+        """Raise OutOfBoundsError if kernels wrote behind their working space or the dirty bitmap."""
+        for name, block in (("working space", self._scratch), ("dirty bitmap", self._log_block)):
+            if (block[-GUARD:] != PATTERN).any():
+                raise OutOfBoundsError(f"bytes behind the {name} were overwritten")
 
     def close(self) -> None:
         """Close the eventfds."""
@@ -171,6 +201,13 @@ class MockWorker:
                 event_idx=int(driver.event_index),
                 header_size=guests[0].header_size,
             )
+
+
+def _guarded(size: int) -> npt.NDArray[np.uint8]:
+    """An array of `size` zeros and a guard."""
+    block = np.zeros(size + GUARD, np.uint8)
+    block[size:] = PATTERN
+    return block
 
 
 def _log_used(packed: bool, descriptors: int, used: int) -> int:

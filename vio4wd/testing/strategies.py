@@ -72,10 +72,12 @@ def guest_options(
 
     Args:
         packed, mergeable: fixed if not None.
-        sizes: of the rings.
+        sizes: of the rings; those of packed rings may be any other number as well.
     """
     packed = draw(st.booleans()) if packed is None else packed
     size = draw(st.sampled_from(sizes))
+    if packed and draw(st.booleans()):
+        size -= draw(st.integers(0, size // 4))
     mergeable = draw(st.booleans()) if mergeable is None else mergeable
     # Packed rings are for modern devices only, and those always have the long header.
     short = not packed and not mergeable and draw(st.booleans())
