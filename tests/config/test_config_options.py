@@ -1,6 +1,8 @@
 """Command line and file to Settings, and all errors at once."""
 
 import dataclasses
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -320,6 +322,18 @@ def test_files_that_are_no_text(tmp_path, data):
         parse(["-C1", "--config", str(path)], ONLINE)
     (error,) = caught.value.errors
     assert error.startswith(f"{path}:")
+
+
+def test_a_relative_file_is_found_again_after_a_daemon_went_to_the_root(tmp_path):
+    (tmp_path / "file").write_text("VIRTIOFWD_CPU_MASK=1")
+    program = (
+        "import os; from vio4wd.config.options import parse; argv = ['--config', 'file']; first = parse(argv);"
+        "os.chdir('/'); assert parse(argv) == first; print(first.config_file)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert (result.stderr, result.stdout.strip()) == ("", str(tmp_path / "file"))
 
 
 def test_help_and_version_exit(capsys):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -34,6 +35,12 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Instead of exiting: the caller reports all errors together."""
         raise _UsageError(message)
+
+
+@functools.cache
+def _typed_in() -> Path:
+    """The directory of the first call: a daemon goes to / before it reads its file again."""
+    return Path.cwd()
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -85,5 +92,5 @@ def read_command_line(argv: Sequence[str]) -> CommandLine:
             given[option.field] = Given(texts, option.flags[-1])
     errors = [f"{argument}: no such option (see {_PROGRAM} --help)" for argument in unknown]
     return CommandLine(
-        given, errors, None if found.config is None else Path(found.config), found.check_config
+        given, errors, None if found.config is None else _typed_in() / found.config, found.check_config
     )
