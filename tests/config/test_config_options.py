@@ -327,7 +327,8 @@ def test_files_that_are_no_text(tmp_path, data):
 def test_a_relative_file_is_found_again_after_a_daemon_went_to_the_root(tmp_path):
     (tmp_path / "file").write_text("VIRTIOFWD_CPU_MASK=1")
     program = (
-        "import os; from vio4wd.config.options import parse; argv = ['--config', 'file']; first = parse(argv);"
+        "import os; from vio4wd.config.options import parse; argv = ['--config', 'file'];"
+        "first = parse(argv);"
         "os.chdir('/'); assert parse(argv) == first; print(first.config_file)"
     )
     result = subprocess.run(
