@@ -14,8 +14,8 @@ import time
 
 import pytest
 
-from vio4wd.shm.clock import cycles
 from vio4wd.shm import layout, segment
+from vio4wd.shm.clock import cycles
 
 COMMAND = [sys.executable, "-c", "import sys; from vio4wd.cli.inspect import main; sys.exit(main())"]
 HZ = 2_000_000_000
@@ -110,6 +110,13 @@ def test_bad_interval(interval):
     assert done.returncode == 2
     assert "no number of seconds" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["", "../etc/passwd", "/vio4wd", ".."])
+def test_bad_instance(name):
+    done = run(f"--instance={name}")
+    assert done.returncode == 2
+    assert "is no name in /dev/shm" in done.stderr
 
 
 def test_full_screen_needs_a_terminal(daemon):

@@ -75,7 +75,6 @@ def test_rates(tables):
     direction["bursts"] = 100
     direction["busy_cycles"] = HZ // 2
     worker = tables[0]["workers"][1]
-    worker["total_cycles"] = 2 * HZ
     worker["busy_cycles"] = HZ // 2
     worker["idle_cycles"] = HZ
     worker["packets"] = 3000

@@ -10,10 +10,12 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from typing import Final
 
 from rich.console import Console
 
 from vio4wd.config.instance import DEFAULT_PID_PATH, instance_name
+from vio4wd.config.version import VersionAction
 from vio4wd.inspection.document import document
 from vio4wd.inspection.figures import symbols
 from vio4wd.inspection.source import Source, SourceError, pick
@@ -21,15 +23,17 @@ from vio4wd.inspection.view import view
 from vio4wd.inspection.watch import watch
 from vio4wd.shm import segment
 
+PROGRAM: Final = "vio4wd-inspect"
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command. Returns 0, or 1 when there is no daemon to inspect."""
-    options = _parser().parse_args(argv)
+    options = build_parser().parse_args(argv)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # leaves the full screen on its way out
     try:
         _run(options, Source(_instance(options)))
     except SourceError as error:
-        print(f"vio4wd-inspect: {error}", file=sys.stderr)
+        print(f"{PROGRAM}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 0
@@ -40,11 +44,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="vio4wd-inspect", description=__doc__.partition(": ")[2])
+def build_parser() -> argparse.ArgumentParser:
+    """The parser; completion and man page are made from it too."""
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        description="Shows what each worker and each relay of a running virtio-forwarder does.",
+        epilog="exit status: 0 done, 1 no daemon to inspect (the reason is on stderr), 2 wrong usage",
+    )
+    parser.add_argument("--version", action=VersionAction)
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--pid-path", metavar="DIR", help="the daemon started with this --pid-path")
-    which.add_argument("--instance", metavar="NAME", help="the daemon of this name, as /dev/shm shows it")
+    which.add_argument(
+        "--instance", type=_name, metavar="NAME", help="the daemon of this name, as /dev/shm shows it"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON document (with --watch: one a line)")
     parser.add_argument("--watch", action="store_true", help="full screen, until q is pressed")
     parser.add_argument("--all", action="store_true", help="unused relays too")
@@ -66,6 +78,12 @@ def _positive(text: str) -> float:
     if not 0.01 <= value <= 3600:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds from 0.01 to 3600")
     return value
+
+
+def _name(text: str) -> str:
+    if not text or "/" in text or text.startswith("."):
+        raise argparse.ArgumentTypeError(f"{text!r} is no name in /dev/shm")
+    return text
 
 
 def _instance(options: argparse.Namespace) -> str:

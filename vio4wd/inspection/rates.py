@@ -14,7 +14,7 @@ from vio4wd.inspection.snapshot import Direction, Relay, Snapshot, Worker
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class WorkerRates:
-    """A worker over the interval. Shares are 0..1 of its time; None: nothing to tell it from.
+    """A worker over the interval. Shares are 0..1 of the interval; None: nothing to tell it from.
 
     Attributes:
         busy: share spent in bursts that moved packets.
@@ -106,7 +106,7 @@ def rates(before: Snapshot, after: Snapshot, seconds: float) -> Rates:
     earlier = {worker.slot: worker for worker in before.workers}
     return Rates(
         seconds=seconds,
-        workers=tuple(_worker(earlier.get(worker.slot), worker, seconds) for worker in after.workers),
+        workers=tuple(_worker(earlier.get(worker.slot), worker, after, seconds) for worker in after.workers),
         relays=tuple(
             _relay(old, new, after, seconds) for old, new in zip(before.relays, after.relays, strict=True)
         ),
@@ -136,17 +136,18 @@ def _ratio(numerator: float, denominator: float) -> float | None:
     return numerator / denominator if denominator > 0 else None
 
 
-def _worker(before: Worker | None, after: Worker, seconds: float) -> WorkerRates:
+def _worker(before: Worker | None, after: Worker, snapshot: Snapshot, seconds: float) -> WorkerRates:
     same = before is not None and (before.pid, before.start_time) == (after.pid, after.start_time)
 
     def change(name: str) -> int:
         return _delta(getattr(before, name) if same else 0, getattr(after, name))
 
-    total, busy, packets = change("total_cycles"), change("busy_cycles"), change("packets")
+    # Shares are of the time that passed: a worker books total_cycles only when it leaves its kernel.
+    busy, packets = change("busy_cycles"), change("packets")
     return WorkerRates(
         slot=after.slot,
-        busy=min(_ratio(busy, total) or 0.0, 1.0),
-        idle=min(_ratio(change("idle_cycles"), total) or 0.0, 1.0),
+        busy=min(snapshot.seconds(busy) / seconds, 1.0),
+        idle=min(snapshot.seconds(change("idle_cycles")) / seconds, 1.0),
         packets=packets / seconds,
         loops=change("loops") / seconds,
         sleeps=change("sleeps") / seconds,
