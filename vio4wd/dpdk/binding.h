@@ -14,6 +14,7 @@
 #include "guard.h"
 #include "log.h"
 #include "ports.h"
+#include "removal.h"
 
 static int vio_errno(void)
 {

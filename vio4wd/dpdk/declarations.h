@@ -83,6 +83,11 @@ int rte_eth_promiscuous_enable(uint16_t port);
 int rte_eth_allmulticast_enable(uint16_t port);
 int rte_eth_stats_get(uint16_t port, struct rte_eth_stats *stats);
 
+/* removal.h */
+int vio_removal_watch(uint16_t port, const char *device);
+void vio_removal_unwatch(uint16_t port);
+int vio_removal_wanted(uint16_t port);
+
 /* Bonds */
 int rte_eth_bond_create(const char *name, uint8_t mode, uint8_t socket);
 int rte_eth_bond_member_add(uint16_t bond, uint16_t member);

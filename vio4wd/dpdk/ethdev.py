@@ -101,9 +101,22 @@ class Port:
         """Whether there is such a port."""
         return bool(lib.rte_eth_dev_is_valid_port(self.port_id))
 
+    def watch_removal(self, device: str) -> None:
+        """Have `gone` tell also when the kernel wants the port's device back.
+
+        Raises:
+            DpdkError: DPDK refused.
+        """
+        mark_log()
+        self._check(lib.vio_removal_watch(self.port_id, device.encode()), "cannot be watched")
+
+    def unwatch_removal(self) -> None:
+        """Watch it no more; before its device is detached."""
+        lib.vio_removal_unwatch(self.port_id)
+
     def gone(self) -> bool:
-        """Whether the hardware behind it was unplugged (False where the driver cannot tell)."""
-        return bool(lib.rte_eth_dev_is_removed(self.port_id))
+        """Whether the hardware was unplugged, or the kernel waits to take it: the port must be detached."""
+        return bool(lib.vio_removal_wanted(self.port_id) or lib.rte_eth_dev_is_removed(self.port_id))
 
     def info(self) -> PortInfo:
         """Identity and capabilities.

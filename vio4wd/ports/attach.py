@@ -126,7 +126,7 @@ class AttachedPort:
         return self._link()
 
     def gone(self) -> bool:
-        """Whether the hardware was unplugged."""
+        """Whether the hardware was unplugged, or the kernel waits to take it: detach the port."""
         return self._port.gone()
 
     def stats(self) -> PortStats:
@@ -184,7 +184,11 @@ def probe(name: names.DeviceName, stack: contextlib.ExitStack) -> Port:
     stack.callback(devices.remove, found[0])
     if len(found) > 1:
         raise DpdkError(f"{name.name} has {len(found)} ports; a device with one is needed")
-    return Port(found[0])
+    port = Port(found[0])
+    if name.kind == "pci":
+        port.watch_removal(name.name)
+        stack.callback(port.unwatch_removal)
+    return port
 
 
 def start(
