@@ -298,6 +298,34 @@ def test_mtu_is_what_the_driver_can_do(tmp_path: Path):
     run_isolated(jumbo, tmp_path)
 
 
+def jumbo_frames(interface: str, inner: str, namespace: str) -> None:
+    from vio4wd.dpdk.mempool import Pool
+    from vio4wd.ports.attach import data_room
+
+    with stage() as st:
+        small = st.pool
+        st.pool = Pool.create("jumbo", 2047, data_room=data_room(9000))
+        port = st.attach(f"net_af_packet0,iface={interface},framesz=9216,blocksz=16384", mtu=9000)
+        assert port.mtu == 9000
+        rx, tx = rings(port)
+        frame = FRAME + bytes(range(250)) * 36
+        with contextlib.closing(_listen(namespace, inner)) as wire:
+            send(st.pool, tx, [frame])
+            got, _ = wire.recvfrom(10000)
+            assert got == frame
+            wire.send(frame)
+            assert wait_for(lambda: ours(receive(rx)), "a jumbo frame") == [frame]
+        port.detach()
+        st.check_clean()
+        st.pool.free()
+        st.pool = small
+
+
+def test_jumbo_frames_cross_a_pumped_port():
+    with Wire("10.77.4.1/24", mtu=9000) as wire:
+        run_isolated(jumbo_frames, wire.interface, wire.inner, wire.namespace)
+
+
 def many() -> None:
     """Attached and detached again and again: files and memory stay level."""
     with stage() as st:

@@ -75,8 +75,11 @@ class Place:
 
 
 def data_room(mtu: int) -> int:
-    """Bytes of an mbuf's buffer, for `Pool.create`, in which a frame of that MTU fits in one piece."""
-    return HEADROOM + max(2048, -(-(mtu + ethdev.FRAME_OVERHEAD) // 64) * 64)
+    """Bytes of an mbuf's buffer, for `Pool.create`, in which a frame of that MTU fits in one piece.
+
+    net_af_packet wants the frames of its own ring to fit too: round sizes leave room for those of 9216.
+    """
+    return HEADROOM + max(2048, -(-(mtu + ethdev.FRAME_OVERHEAD) // 1024) * 1024)
 
 
 class AttachedPort:
