@@ -49,6 +49,16 @@ def _make_store(bits, ordering, doc):
     return intrinsic(store)
 
 
+@intrinsic
+def peek32(typingctx, address):
+    """The 32-bit number at an address in memory of our own, where loads may be merged and vectorised."""
+
+    def generate(context, builder, signature, args):
+        return builder.zext(builder.load(_pointer(builder, args[0], _I32), align=1), _I64)
+
+    return types.int64(types.int64), generate
+
+
 load8 = _make_load(8, "monotonic", "The byte at an address.")
 load16 = _make_load(16, "monotonic", "The 16-bit number at an address.")
 load32 = _make_load(32, "monotonic", "The 32-bit number at an address.")

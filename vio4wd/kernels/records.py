@@ -17,6 +17,8 @@ BURST = 32
 MAX_USED = 2048
 #: Descriptors of one chain at most, however large the ring.
 MAX_CHAIN = 1024
+#: Frames that one large packet is cut into at most: 64 KiB in pieces of 512 bytes.
+MAX_PIECES = 128
 
 #: One direction of one relay, as its worker serves it. Addresses are of this process.
 ITEM = np.dtype(
@@ -34,7 +36,11 @@ ITEM = np.dtype(
         ("mergeable", "i8"),  # 1: VIRTIO_NET_F_MRG_RXBUF
         ("event_idx", "i8"),  # 1: VIRTIO_F_EVENT_IDX
         ("header_size", "i8"),  # bytes of the virtio-net header
-        ("offloads", "i8"),  # virtio-net offload feature bits in force
+        ("guest_offloads", "i8"),  # 1: the guest may ask for checksums and segmentation (VIRTIO_NET_F_CSUM)
+        ("guest_checks", "i8"),  # 1: it wants to know of good checksums (VIRTIO_NET_F_GUEST_CSUM)
+        ("prepare", "i8"),  # VM->VF: function that makes a burst with offloads fit for `tx`, 0: none
+        ("vf_checksums", "i8"),  # 1: the VF fills in checksums
+        ("vf_segments", "i8"),  # 1: the VF cuts large packets
         ("queues", "i8"),  # address of an array of VRING
         ("n_queues", "i8"),
         ("next_queue", "i8"),  # VM->VF: whose turn it is
@@ -103,7 +109,8 @@ USED_ID = SPARE + 64  # chains to give back: head (split) or buffer id (packed),
 USED_LENGTH = USED_ID + 8 * MAX_USED  # bytes written to it,
 USED_COUNT = USED_LENGTH + 8 * MAX_USED  # packed: descriptors it took
 SEGMENTS = USED_COUNT + 8 * MAX_USED  # buffers of the chain in hand: (guest-physical address, length)
-SCRATCH_SIZE = SEGMENTS + 16 * 2 * MAX_CHAIN
+PIECES = SEGMENTS + 16 * 2 * MAX_CHAIN  # mbufs of a packet that was cut
+SCRATCH_SIZE = PIECES + 8 * MAX_PIECES
 
 
 def _view(dtype):

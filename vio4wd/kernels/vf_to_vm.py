@@ -11,6 +11,7 @@ they differ from what the buffer already holds, which spares the guest's cache l
 
 import numpy as np
 
+from vio4wd.dpdk.mbuf import RX_L4_CKSUM_GOOD, RX_L4_CKSUM_MASK
 from vio4wd.kernels.chains import WRITE
 from vio4wd.kernels.compile import inline, inner
 from vio4wd.kernels.copy import copy_bytes
@@ -28,6 +29,7 @@ from vio4wd.kernels.memory import (
     store64,
 )
 from vio4wd.kernels.notify import notify_packed, notify_split
+from vio4wd.kernels.offload import DATA_VALID
 from vio4wd.kernels.packed_ring import complete_packed, open_packed, plain_packed, take_packed
 from vio4wd.kernels.records import (
     BUFFER,
@@ -57,10 +59,18 @@ _ONE_BUFFER = 1 << 16  # of the header's bytes 8 to 11: csum_offset 0, num_buffe
 
 
 @inline
-def _plain_header(host, header_size):
-    """Write the header of a packet without offloads in one buffer."""
-    if load64(host) != 0:
-        store64(host, 0)
+def _header_flags(item, mbuf):
+    """The header's first 8 bytes: whether the VF found the packet's checksum good (§5.1.6.4.1)."""
+    if item_at(item).guest_checks and mbuf_at(mbuf).ol_flags & RX_L4_CKSUM_MASK == RX_L4_CKSUM_GOOD:
+        return DATA_VALID
+    return 0
+
+
+@inline
+def _plain_header(host, header_size, flags):
+    """Write the header of a packet in one buffer."""
+    if load64(host) != flags:
+        store64(host, flags)
     if header_size == 12:
         if load32(host + 8) != _ONE_BUFFER:
             store32(host + 8, _ONE_BUFFER)
@@ -73,7 +83,7 @@ def _scatter(context, item, mbuf, n_segments, buffers):
     """Write header and packet into the SEGMENTS, over their boundaries; false: an address is bad."""
     it = item_at(item)
     scratch = context_at(context).scratch
-    store64(scratch + HEADER, 0)
+    store64(scratch + HEADER, _header_flags(item, mbuf))
     store32(scratch + HEADER + 8, buffers << 16)
     source, left = scratch + HEADER, it.header_size
     mb = mbuf_at(mbuf)
@@ -195,9 +205,10 @@ def _deliver(context, item, vring, packets, n):
         host = load64(scratch + BUFFER + 8 * i)
         if host == 0:
             continue
-        mb = mbuf_at(load64(packets + 8 * i))
+        mbuf = load64(packets + 8 * i)
+        mb = mbuf_at(mbuf)
         length = np.int64(mb.pkt_len)
-        _plain_header(host, header_size)
+        _plain_header(host, header_size, _header_flags(item, mbuf))
         copy_bytes(host + header_size, mb.buf_addr + np.int64(mb.data_off), length)
         if it.log != 0:
             log_write(item, load64(scratch + GUEST + 8 * i), length + header_size)

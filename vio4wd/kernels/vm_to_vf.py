@@ -8,20 +8,23 @@ guest. What is not forwarded is counted by cause.
 
 import numpy as np
 
-from vio4wd.dpdk.mbuf import HEADROOM
+from vio4wd.dpdk.mbuf import HEADROOM, TX_TCP_SEG
 from vio4wd.kernels.chains import walk_packed, walk_split
 from vio4wd.kernels.compile import inline, inner
 from vio4wd.kernels.copy import copy_bytes
 from vio4wd.kernels.guest_memory import read_guest
-from vio4wd.kernels.memory import call4, load64, store64
+from vio4wd.kernels.memory import call4, load16, load64, store64
 from vio4wd.kernels.notify import notify_packed, notify_split
+from vio4wd.kernels.offload import finish_in_software, request
 from vio4wd.kernels.packed_ring import collect_packed, complete_packed, open_packed
 from vio4wd.kernels.records import (
     BUFFER,
     BURST,
     FIRST,
+    HEADER,
     LENGTH,
     PACKETS,
+    PIECES,
     SEGMENTS,
     SPARE,
     USED_COUNT,
@@ -36,6 +39,7 @@ from vio4wd.kernels.records import (
     vring_at,
 )
 from vio4wd.kernels.ring_error import fail
+from vio4wd.kernels.segmentation import cut
 from vio4wd.kernels.split_ring import collect_split, complete_split, open_split
 from vio4wd.shm.layout import RING_BAD_ADDRESS, RING_SHORT_CHAIN
 
@@ -75,7 +79,7 @@ def _release(context, mbuf, keep_head):
 
 @inner
 def _gather(context, item, mbuf, n_segments):
-    """Copy the SEGMENTS of a chain, less the network header, into an mbuf and as many more as it takes.
+    """Copy the SEGMENTS of a chain to HEADER, an mbuf, and as many more mbufs as it takes.
 
     Returns:
         The packet's bytes; -1: too short, too long, or no mbuf for the rest (counted), the packet is
@@ -100,6 +104,8 @@ def _gather(context, item, mbuf, n_segments):
         left = load64(scratch + SEGMENTS + 16 * i + 8)
         if skip > 0:
             part = min(skip, left)
+            if not read_guest(item, scratch + HEADER + it.header_size - skip, address, part):
+                return -2
             skip -= part
             address += part
             left -= part
@@ -155,6 +161,25 @@ def _walk(context, item, vring, i):
 
 
 @inner
+def _apply_header(context, item, i):
+    """Act on the network header of the i-th packet; false: it asks for the impossible."""
+    it = item_at(item)
+    scratch = context_at(context).scratch
+    buffer = load64(scratch + BUFFER + 8 * i)
+    header = buffer - it.header_size if buffer != 0 else scratch + HEADER
+    word = load64(header)
+    if word & 0xFFFF == 0:
+        return True
+    mbuf = load64(scratch + PACKETS + 8 * i)
+    if not request(mbuf, word, load16(header + 8)):
+        return False
+    mb = mbuf_at(mbuf)
+    if mb.ol_flags != 0 and mb.ol_flags & TX_TCP_SEG == 0 and it.vf_checksums == 0:
+        finish_in_software(mbuf)
+    return True
+
+
+@inner
 def _copy_out(context, item, vring, n):
     """Fill the mbufs of the first `n` PACKETS; sets LENGTH to -1 where there is nothing to send.
 
@@ -162,54 +187,45 @@ def _copy_out(context, item, vring, n):
         How many chains were good; fewer than `n` if the ring had to be stopped.
     """
     scratch = context_at(context).scratch
+    offloads = item_at(item).guest_offloads
     for i in range(n):
         buffer = load64(scratch + BUFFER + 8 * i)
         mbuf = load64(scratch + PACKETS + 8 * i)
-        if buffer != 0:
-            length = load64(scratch + LENGTH + 8 * i)
-            mb = mbuf_at(mbuf)
-            if _SHORTEST <= length <= np.int64(mb.buf_len) - HEADROOM:
-                _reset(mbuf, length)
-                copy_bytes(mb.buf_addr + HEADROOM, buffer, length)
-                continue
-        length = _walk(context, item, vring, i)
-        if length == -2:
-            return i
-        store64(scratch + LENGTH + 8 * i, length)
+        length = load64(scratch + LENGTH + 8 * i)
+        mb = mbuf_at(mbuf)
+        if buffer != 0 and _SHORTEST <= length <= np.int64(mb.buf_len) - HEADROOM:
+            _reset(mbuf, length)
+            copy_bytes(mb.buf_addr + HEADROOM, buffer, length)
+        else:
+            store64(scratch + BUFFER + 8 * i, 0)
+            length = _walk(context, item, vring, i)
+            if length == -2:
+                return i
+            store64(scratch + LENGTH + 8 * i, length)
+        if offloads and length > 0 and not _apply_header(context, item, i):
+            _release(context, mbuf, True)
+            store64(scratch + LENGTH + 8 * i, -1)
     return n
 
 
 @inner
-def _send(context, item, n):
-    """Hand the first `n` PACKETS to the VF, leaving out those of LENGTH -1; free what it does not take."""
+def _transmit(context, item, packets, n, volume):
+    """Hand `n` mbufs of `volume` bytes to the VF; free and count those it does not take."""
     ctx = context_at(context)
     it = item_at(item)
     counters = counters_at(it.counters)
-    scratch = ctx.scratch
-    keep, volume = 0, 0
-    for i in range(n):
-        length = load64(scratch + LENGTH + 8 * i)
-        mbuf = load64(scratch + PACKETS + 8 * i)
-        if length < 0:
-            _release(context, mbuf, False)
-            counters.dropped_invalid += 1
-            continue
-        if keep != i:
-            store64(scratch + PACKETS + 8 * keep, mbuf)
-            store64(scratch + LENGTH + 8 * keep, length)
-        keep += 1
-        volume += length
-    counters.packets_in += n
-    counters.bytes_in += volume
     sent = 0
     if it.tx != 0:
-        sent = call4(it.tx, it.tx_a, it.tx_b, scratch + PACKETS, keep)
-    rest = keep - sent
+        ready = n
+        if it.guest_offloads and it.prepare != 0:
+            ready = call4(it.prepare, it.tx_a, it.tx_b, packets, n)
+        sent = call4(it.tx, it.tx_a, it.tx_b, packets, ready)
+    rest = n - sent
     if rest > 0:
         lost = 0
-        for i in range(sent, keep):
-            lost += load64(scratch + LENGTH + 8 * i)
-        call4(ctx.free, 0, 0, scratch + PACKETS + 8 * sent, rest)
+        for i in range(sent, n):
+            lost += np.int64(mbuf_at(load64(packets + 8 * i)).pkt_len)
+        call4(ctx.free, 0, 0, packets + 8 * sent, rest)
         if it.tx != 0:
             counters.dropped_full += rest
             counters.dropped_full_bytes += lost
@@ -219,7 +235,65 @@ def _send(context, item, n):
         volume -= lost
     counters.packets_out += sent
     counters.bytes_out += volume
-    return volume
+
+
+@inner
+def _segment(context, item, mbuf):
+    """Send a large packet in pieces, and free it. It counts as one packet in and its pieces out."""
+    ctx = context_at(context)
+    counters = counters_at(item_at(item).counters)
+    length = np.int64(mbuf_at(mbuf).pkt_len)
+    count = cut(context, item, mbuf)
+    _release(context, mbuf, False)
+    if count <= 0:
+        if count < 0:
+            counters.dropped_no_mbuf += 1
+        counters.dropped_invalid += 1
+        counters.dropped_invalid_bytes += length
+        return
+    # The VF may take fewer at a time than a packet has pieces.
+    pieces = ctx.scratch + PIECES
+    while count > 0:
+        n = min(count, BURST)
+        volume = 0
+        for i in range(n):
+            volume += np.int64(mbuf_at(load64(pieces + 8 * i)).pkt_len)
+        _transmit(context, item, pieces, n, volume)
+        pieces += 8 * n
+        count -= n
+
+
+@inner
+def _send(context, item, n):
+    """Send the first `n` PACKETS in order, leaving out those of LENGTH -1; returns their bytes."""
+    scratch = context_at(context).scratch
+    it = item_at(item)
+    counters = counters_at(it.counters)
+    cuts = it.guest_offloads and it.vf_segments == 0
+    keep, volume, total = 0, 0, 0
+    for i in range(n):
+        length = load64(scratch + LENGTH + 8 * i)
+        mbuf = load64(scratch + PACKETS + 8 * i)
+        if length < 0:
+            _release(context, mbuf, False)
+            counters.dropped_invalid += 1
+            continue
+        total += length
+        if cuts and mbuf_at(mbuf).ol_flags & TX_TCP_SEG:
+            if keep > 0:
+                _transmit(context, item, scratch + PACKETS, keep, volume)
+            keep, volume = 0, 0
+            _segment(context, item, mbuf)
+            continue
+        if keep != i:
+            store64(scratch + PACKETS + 8 * keep, mbuf)
+        keep += 1
+        volume += length
+    counters.packets_in += n
+    counters.bytes_in += total
+    if keep > 0:
+        _transmit(context, item, scratch + PACKETS, keep, volume)
+    return total
 
 
 @inner

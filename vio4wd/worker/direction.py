@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vio4wd.dpdk import functions
+from vio4wd.dpdk import ethdev, functions
 from vio4wd.dpdk.mempool import Pool
 from vio4wd.dpdk.ring import Ring
 from vio4wd.kernels.records import ITEM, VRING
@@ -18,10 +18,14 @@ from vio4wd.worker.guest import GuestMemory, Mapping
 from vio4wd.worker.protocol import PortRef, Queue, Serve
 
 # Virtio feature bits that the kernels know (virtio 1.2 §5.1.3, §6).
+CSUM = 1 << 0
+GUEST_CSUM = 1 << 1
 MRG_RXBUF = 1 << 15
 EVENT_IDX = 1 << 29
 VERSION_1 = 1 << 32
 RING_PACKED = 1 << 34
+
+_CHECKSUMS = ethdev.TX_IPV4_CHECKSUM | ethdev.TX_TCP_CHECKSUM | ethdev.TX_UDP_CHECKSUM
 
 _HEADER_SIZE = 12
 _LEGACY_HEADER_SIZE = 10
@@ -99,6 +103,8 @@ class Direction:
         item["mergeable"] = bool(serve.features & MRG_RXBUF)
         item["event_idx"] = bool(serve.features & EVENT_IDX)
         item["header_size"] = header_size(serve.features)
+        item["guest_offloads"] = bool(serve.features & CSUM)
+        item["guest_checks"] = bool(serve.features & GUEST_CSUM)
         item["queues"] = self._vrings.ctypes.data
         item["n_queues"] = len(serve.queues)
 
@@ -111,6 +117,10 @@ class Direction:
         else:
             receive = (functions.RING_DEQUEUE, Ring.lookup(port.rx).address, 0)
             transmit = (functions.RING_ENQUEUE, Ring.lookup(port.tx).address, 0)
+        if port.kind == "ethdev" and port.tx_offloads:
+            self.item["prepare"] = functions.TX_PREPARE
+        self.item["vf_checksums"] = port.tx_offloads & _CHECKSUMS == _CHECKSUMS
+        self.item["vf_segments"] = bool(port.tx_offloads & ethdev.TX_TCP_TSO)
         for name, values in (("rx", receive), ("tx", transmit)):
             for field, value in zip((name, f"{name}_a", f"{name}_b"), values, strict=True):
                 self.item[field] = value
