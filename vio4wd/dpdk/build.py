@@ -41,7 +41,9 @@ def _builder() -> FFI:
     library_dir = _pkg_config("--variable=libdir")[0]
     link = [*_pkg_config("--libs"), f"-L{library_dir}", "-lrte_net_bond", "-lrte_bus_vdev"]
     if not library_dir.startswith(SYSTEM_LIBRARY_DIRS):
-        link.append(f"-Wl,-rpath,{library_dir}")
+        # The old kind of path holds for the libraries' own needs as well. Otherwise those would be taken
+        # from the system's DPDK, and EAL panics when it meets a library twice.
+        link += ["-Wl,--disable-new-dtags", f"-Wl,-rpath,{library_dir}"]
     builder = FFI()
     builder.cdef((HERE / "declarations.h").read_text())
     builder.set_source(

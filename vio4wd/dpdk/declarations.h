@@ -13,6 +13,7 @@ const char *rte_version(void);
 const char *rte_strerror(int error);
 int vio_errno(void);
 uint64_t rte_get_tsc_hz(void);
+int rte_vfio_is_enabled(const char *module);
 
 /* Devices and ports */
 struct vio_port_info {

@@ -67,6 +67,11 @@ def tsc_hz() -> int:
     return int(lib.rte_get_tsc_hz())
 
 
+def has_vfio() -> bool:
+    """Whether EAL found VFIO with an IOMMU when it was initialised; it does not look again."""
+    return bool(lib.rte_vfio_is_enabled(b"vfio"))
+
+
 def primary_arguments(
     prefix: str, cpu: int, huge_dir: str, *, memory_mib: int = 0, token: str = "", extra: Iterable[str] = ()
 ) -> list[str]:

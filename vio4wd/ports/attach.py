@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Final
 
 from vio4wd.dpdk import device as devices
-from vio4wd.dpdk import ethdev
+from vio4wd.dpdk import eal, ethdev
 from vio4wd.dpdk.errors import DpdkError
 from vio4wd.dpdk.ethdev import Port, PortInfo, PortStats
 from vio4wd.dpdk.mempool import HEADROOM, Pool
@@ -183,6 +183,11 @@ def probe(name: names.DeviceName, stack: contextlib.ExitStack) -> Port:
     """
     if name.kind == "pci":
         pci.require_usable(name.name)
+        if pci.kernel_driver(name.name) == "vfio-pci" and not eal.has_vfio():
+            raise DpdkError(
+                f"{name.name} cannot be attached: when the daemon started there was no VFIO with an IOMMU; "
+                "load vfio-pci and vfio_iommu_type1 and start it again"
+            )
     found = devices.probe(name.devargs)
     stack.callback(devices.remove, found[0])
     if len(found) > 1:
