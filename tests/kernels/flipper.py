@@ -17,7 +17,8 @@ def _flip(ring, palette, shared):
 
     Args:
         ring: descriptors, available, used (host addresses), size, and 1 if packed.
-        palette: addresses, then second words of descriptors, of shape (2, n).
+        palette: addresses, second words of descriptors, host addresses of buffers, and what their first
+            32 bytes are made of: shape (4, n).
         shared: address of two 64-bit numbers: not 0 to stop, and the writes up to now.
     """
     descriptors, available, used, size, packed = ring[0], ring[1], ring[2], ring[3], ring[4]
@@ -32,8 +33,11 @@ def _flip(ring, palette, shared):
         kind = state >> 40 & 7
         if kind < 2:
             store64(descriptors + 16 * slot, palette[0, choice])
-        elif kind < 7:
+        elif kind < 6:
             store64(descriptors + 16 * slot + 8, palette[1, choice])
+        elif kind == 6:
+            other = (state >> 44 & 0x3FFF) % palette.shape[1]
+            store64(palette[2, choice] + 8 * (state & 3), palette[3, other])
         elif packed == 0:
             # As many as the ring holds are available, now and then one more.
             most = size + 1 if state >> 44 & 63 == 0 else size
@@ -49,12 +53,15 @@ class Flipper:
     Args:
         driver: of the ring.
         addresses, words: (length | flags and next or id) what descriptors may hold.
+        buffers: host addresses.
+        contents: 64-bit numbers that are written to buffers.
     """
 
-    def __init__(self, driver, addresses, words):
+    def __init__(self, driver, addresses, words, buffers, contents):
         self._ring = np.array([*driver.host_addresses(), driver.size, driver.packed], np.int64)
-        count = max(len(addresses), len(words))
-        self._palette = np.array([np.resize(addresses, count), np.resize(words, count)], np.int64)
+        rows = (addresses, words, buffers, contents)
+        count = max(map(len, rows))
+        self._palette = np.array([np.resize(row, count) for row in rows], np.int64)
         self._shared = np.zeros(2, np.int64)
         arguments = (self._ring, self._palette, self._shared.ctypes.data)
         self._thread = threading.Thread(target=_flip, args=arguments)

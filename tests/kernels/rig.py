@@ -9,11 +9,14 @@ PIECES = 8
 #: First addresses of regions that follow another one at once.
 BORDERS = [BASE + MAIN + piece * PIECE for piece in range(PIECES)]
 
+#: First address and bytes of a region with nothing on either side.
+LAST = (0x40_0000_0000, 0x10000)
+
 
 def bordered_memory() -> GuestMemory:
     """One large region, small ones right behind it, one far away; known to the host in another order."""
     small = [(border, PIECE) for border in reversed(BORDERS)]
-    return GuestMemory([(BASE, MAIN), *small, (0x40_0000_0000, 0x10000)])
+    return GuestMemory([(BASE, MAIN), *small, LAST])
 
 
 def across(memory, border, offset, call):

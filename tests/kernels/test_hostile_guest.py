@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 from flipper import Flipper
+from frames import Frame
 
 from vio4wd.shm.layout import RING_ERROR_NAMES, VF_TO_VM, VM_TO_VF
 from vio4wd.testing.guest_memory import GuestMemory
-from vio4wd.testing.mock_guest import MockGuest
+from vio4wd.testing.mock_guest import MockGuest, NetHeader
 from vio4wd.testing.mock_pool import MockPool, MockPort
 from vio4wd.testing.mock_worker import MockWorker
 from vio4wd.testing.ring_driver import AVAIL, INDIRECT, NEXT, USED, WRITE
@@ -46,6 +47,18 @@ def _words(size, direction, packed):
     return [int(np.uint64(words[place]).astype(np.int64)) for place in order]
 
 
+def _contents():
+    """Network headers, the beginnings of frames, and nonsense, in 64-bit numbers."""
+    frame = Frame(payload=bytes(8))
+    data = b""
+    for gso_size in (0, 8, 500):
+        kind = 1 if gso_size else 0
+        header = NetHeader(1, kind, 54, gso_size, frame.transport, frame.checksum_at)
+        data += header.pack(12) + frame.build(partial=True)[:52]
+    words = np.frombuffer(data, np.int64).tolist()
+    return [0] * len(words) + words + [-1, 0x6B6B6B6B6B6B6B6B]
+
+
 @DIRECTIONS
 @RINGS
 @pytest.mark.parametrize("mergeable", [False, True], ids=["single", "mergeable"])
@@ -60,9 +73,12 @@ def test_changes_under_way_harm_nobody(direction, packed, mergeable):
     table = memory.view(buffers[0], 2048).view(np.uint64).reshape(-1, 2)
     table[:, 0] = buffers[1]
     table[:, 1] = np.array(_words(64, direction, packed)[: len(table)], np.int64).view(np.uint64)
-    worker = MockWorker(direction, [guest], pool, port)
+    offloads = {"guest_offloads": 1, "guest_checks": 1}
+    worker = MockWorker(direction, [guest], pool, port, offloads=offloads)
+    hosts = [memory.host(buffer) for buffer in buffers]
+    words = _words(64, direction, packed)
     moved, errors = 0, set()
-    with Flipper(ring, _addresses(buffers), _words(64, direction, packed)) as flipper:
+    with Flipper(ring, _addresses(buffers), words, hosts, _contents()) as flipper:
         for burst in range(BURSTS):
             if direction == VF_TO_VM:
                 for number in range(burst % 4):

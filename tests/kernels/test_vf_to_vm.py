@@ -211,6 +211,32 @@ def test_packets_that_are_too_long_do_not_stop_those_that_fit(packed):
     check_all_is_back(guest, pool, worker)
 
 
+@RINGS
+@pytest.mark.parametrize("small", [2040, 2047, 2048, 2060])
+def test_a_burst_that_takes_more_buffers_than_a_burst_may(packed, small):
+    """One packet takes thousands of tiny buffers, those behind it take many more."""
+    memory = GuestMemory([(0, 4 << 20)])
+    guest = MockGuest(memory, packed=packed, size=4096, mergeable=True)
+    pool = MockPool(256, data_room=4096)
+    port = MockPort(pool)
+    worker = MockWorker(VF_TO_VM, [guest], pool, port)
+    for _ in range(small):
+        guest.post([30])
+    for _ in range(BURST):
+        guest.post([3012])
+    guest.publish()
+    packets = [numbered_packet(0, 30 * small - 12)]
+    packets += [numbered_packet(number, 3000) for number in range(1, BURST)]
+    port.feed(*map(pool.packet, packets))
+    assert worker.run() == BURST
+    received = [packet.data for packet in guest.received()]
+    assert received == [packet for packet in packets if packet in received]
+    counters = worker.counters
+    assert counters["packets_out"] == len(received)
+    assert counters["packets_out"] + counters["dropped_full"] + counters["dropped_invalid"] == BURST
+    check_all_is_back(guest, pool, worker)
+
+
 def test_without_a_guest_packets_are_taken_and_counted():
     pool = MockPool()
     port = MockPort(pool)

@@ -181,10 +181,10 @@ def _errors(*errors: int) -> frozenset[int]:
 
 _ADDRESS = _errors(layout.RING_BAD_ADDRESS)
 _LOOP = _errors(layout.RING_CHAIN_TOO_LONG)
-_NUMBER = _errors(layout.RING_BAD_HEAD, layout.RING_BAD_INDIRECT)
+_NUMBER = _errors(layout.RING_BAD_HEAD)
 _WAY = _errors(layout.RING_BAD_DIRECTION)
 _SHORT = _errors(layout.RING_SHORT_CHAIN)
-_TABLE = _errors(layout.RING_BAD_INDIRECT, layout.RING_BAD_ADDRESS, layout.RING_CHAIN_TOO_LONG)
+_TABLE = _errors(layout.RING_BAD_INDIRECT)
 
 FAULTS: Final = (
     Fault("header outside memory", _address(0, _outside), BOTH, _ADDRESS, harmless=True),
@@ -207,9 +207,9 @@ FAULTS: Final = (
     Fault("chain without end", _endless, PACKED, _LOOP, late=True, harmless=True),
     Fault("head outside the table", _head, SPLIT, _errors(layout.RING_BAD_HEAD)),
     Fault("available index far ahead", _jump, SPLIT, _errors(layout.RING_BAD_AVAIL_INDEX)),
-    Fault("indirect table outside memory", _table(address=_outside), BOTH, _TABLE),
-    Fault("indirect table's end outside memory", _table(address=_last_byte), BOTH, _TABLE),
-    Fault("indirect table wraps", _table(address=lambda ring: 2**64 - DESCRIPTOR_SIZE), BOTH, _TABLE),
+    Fault("indirect table outside memory", _table(address=_outside), BOTH, _ADDRESS),
+    Fault("indirect table's end outside memory", _table(address=_last_byte), BOTH, _ADDRESS),
+    Fault("indirect table wraps", _table(address=lambda ring: 2**64 - DESCRIPTOR_SIZE), BOTH, _ADDRESS),
     Fault("indirect table of 0 bytes", _table(length=0), BOTH, _TABLE),
     Fault("indirect table of 15 bytes", _table(length=15), BOTH, _TABLE),
     Fault("indirect table of 47 bytes", _table(length=47), BOTH, _TABLE),
@@ -240,7 +240,7 @@ FAULTS: Final = (
         "next outside an indirect table",
         _entry("next", lambda ring, segments: len(segments)),
         SPLIT,
-        _NUMBER,
+        _TABLE,
         late=True,
     ),
     Fault("loop in an indirect table", _entry("next", lambda ring, segments: 0), SPLIT, _LOOP, late=True),

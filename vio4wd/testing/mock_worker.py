@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Sequence
-from types import TracebackType
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 import numpy as np
@@ -38,6 +38,7 @@ class MockWorker:
         direction: layout.VF_TO_VM or layout.VM_TO_VF.
         guests: one for each queue, of the same options and the same memory; none: no guest is connected.
         port: the VF; None (VM->VF only): there is none.
+        offloads: fields of records.ITEM that say who may ask for and who can do what.
         interrupts: give each queue an eventfd.
         log_size: bytes of a dirty bitmap, 0: nothing is logged.
 
@@ -54,6 +55,7 @@ class MockWorker:
         pool: MockPool,
         port: MockPort | None,
         *,
+        offloads: Mapping[str, int] = MappingProxyType({}),
         interrupts: bool = False,
         log_size: int = 0,
     ) -> None:
@@ -75,6 +77,7 @@ class MockWorker:
         self._order = np.array([self._item.ctypes.data], np.int64)
         self._context = np.zeros(1, CONTEXT)
         self._set_up_item(direction, guests, pool, port)
+        _fill(self._item[0], **offloads)
         _fill(
             self._context[0],
             alloc=ALLOC_BULK,
