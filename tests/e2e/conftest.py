@@ -1,0 +1,42 @@
+"""Fixtures of the end-to-end tests: a place for files, a wire, a daemon that must leave nothing behind."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from vio4wd.testing.daemon import Daemon
+from vio4wd.testing.netns import Wire
+
+
+@pytest.fixture(scope="module")
+def place():
+    """A directory with a short path (unix sockets allow some 100 bytes)."""
+    directory = Path(tempfile.mkdtemp(prefix="v4w-"))
+    yield directory
+    shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="module")
+def wire():
+    """A namespace behind a veth pair whose near end can be attached to a relay; guests have 10.1.0.2/24."""
+    with Wire("10.1.0.1/24") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def daemon(place, request):
+    """A daemon with a worker on CPU 1; a module may name further options in DAEMON_OPTIONS.
+
+    In the end it must stop in order and leave nothing.
+    """
+    started = Daemon(place / "daemon", options=getattr(request.module, "DAEMON_OPTIONS", ()))
+    try:
+        started.start()
+        yield started
+        assert started.stop() == 0, started.log()
+        assert started.leftovers() == []
+        assert "Traceback" not in started.log()
+    finally:
+        started.close()
