@@ -109,9 +109,9 @@ class Scheduler:
         _log.debug("%s", self.status)
         if decision.moves:
             _log.info(
-                "load by CPU %s: %d moves take the variation from %.2f to %.2f",
+                "load by CPU %s: relays to move: %s, the variation from %.2f to %.2f",
                 text,
-                len(decision.moves),
+                ",".join(str(move.relay) for move in decision.moves),
                 decision.variation,
                 decision.expected,
             )
