@@ -133,7 +133,7 @@ def pumped(device: str, interface: str, inner: str, namespace: str) -> None:
         port = st.attach(device.format(interface=interface))
         assert port.pumped
         assert port.ref.kind == "rings"
-        assert port.link_up()
+        wait_for(port.link_up, "the link")
         rx, tx = rings(port)
         with contextlib.closing(_listen(namespace, inner)) as wire:
             frames = [FRAME + n.to_bytes(4, "big") + bytes(50 + n % 1000) for n in range(3000)]

@@ -91,7 +91,7 @@ def failover(wires: list[tuple[str, str, str]]) -> None:
         with contextlib.closing(_listen(other, other_inner)) as second:
             set_link(namespace, inner, "down")
             active(port, 1)
-            assert port.link_up()
+            wait_for(port.link_up, "the link of the bond")
             send(st.pool, tx, [FRAME + bytes(60)])
             assert _next(second) == FRAME + bytes(60)
         set_link(namespace, inner, "up")

@@ -85,7 +85,7 @@ def share(devargs: str) -> None:
 
 
 def remove(port_id: int, *, close_first: bool = False) -> None:
-    """Close a stopped port and detach its device, in the secondaries first.
+    """Close a stopped port and detach its device, in the secondaries first. One that is gone stays so.
 
     Args:
         close_first: for a bond, whose driver would leave the port open.
@@ -93,6 +93,8 @@ def remove(port_id: int, *, close_first: bool = False) -> None:
     Raises:
         DpdkError: DPDK refused.
     """
+    if not lib.rte_eth_dev_is_valid_port(port_id):
+        return
     mark_log()
     status = lib.vio_device_remove(port_id, close_first)
     if status < 0:

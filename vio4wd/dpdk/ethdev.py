@@ -207,11 +207,13 @@ class Port:
         lib.rte_eth_allmulticast_enable(self.port_id)
 
     def stop(self) -> None:
-        """Stop the port; a stopped one stays so.
+        """Stop the port; a stopped one stays so, and one that is gone needs no stop.
 
         Raises:
             DpdkError: the driver refused.
         """
+        if not self.exists():
+            return
         mark_log()
         self._check(lib.rte_eth_dev_stop(self.port_id), "does not stop")
 
@@ -223,7 +225,7 @@ class Port:
         packets = ffi.new("struct rte_mbuf *[]", _BURST)
         address = int(ffi.cast("uintptr_t", packets))
         drained = 0
-        while drained < limit and (n := lib.vio_rx_burst(self.port_id, 0, address, _BURST)):
+        while self.exists() and drained < limit and (n := lib.vio_rx_burst(self.port_id, 0, address, _BURST)):
             lib.vio_free_bulk(0, 0, address, n)
             drained += n
         return drained

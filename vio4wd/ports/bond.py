@@ -75,13 +75,11 @@ class _Watch:
         """Called by the pump's thread while no port is polled."""
         for member in self._members:
             up = netdev.has_carrier(member.if_index)
-            if up == member.joined or not (up or self._others_active(member)):
-                continue
             try:
-                if up:
+                if up and not member.joined:
                     member.join()
                     _log.info("%s: the link of %s is back", self._name, member.device)
-                else:
+                elif not up and member.joined and self._others_active(member):
                     member.leave()
                     _log.warning("%s: the link of %s is down", self._name, member.device)
             except DpdkError as error:

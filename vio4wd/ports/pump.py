@@ -8,6 +8,7 @@ no burst is under way. Without lanes it sleeps.
 from __future__ import annotations
 
 import dataclasses
+import logging
 import queue
 import threading
 from collections.abc import Callable
@@ -23,6 +24,8 @@ from vio4wd.dpdk.ring import Ring
 from vio4wd.kernels import pump as kernels
 from vio4wd.kernels.records import BURST
 from vio4wd.shm.clock import cycles
+
+_log = logging.getLogger(__name__)
 
 R = TypeVar("R")
 
@@ -131,8 +134,16 @@ class Pump:
             if self._served and not self._closed:
                 kernels.run_pump(address, seen, cycles() + period)
                 for lane in list(self._served.values()):
-                    if lane.between is not None:
-                        lane.between()
+                    self._look_after(lane)
+
+    def _look_after(self, lane: Lane) -> None:
+        if lane.between is None:
+            return
+        try:
+            lane.between()
+        except Exception:
+            # The thread serves other ports as well.
+            _log.exception("a pumped port could not be looked after")
 
     def _change_all(self, *, wait: bool) -> None:
         """Make the changes that are asked for; with `wait`, one at least."""
