@@ -91,6 +91,14 @@ def test_traffic(healthy):
     ]
 
 
+def test_a_vf_that_overflows(healthy):
+    before = take(healthy, 10 * HZ)
+    healthy["relays"][3]["port_imissed"] = 3000
+    after = take(healthy, 10 * HZ)
+    (finding,) = findings(after, rates(before, after, 2.0))
+    assert finding.text == "relay 3: the VF drops 1.50k packets/s, CPU 5 does not take them in time"
+
+
 def test_a_missing_guest_is_no_reason_to_warn(healthy):
     healthy["relays"][3]["vm_state"] = layout.VM_UNINIT
     before = take(healthy, 10 * HZ)

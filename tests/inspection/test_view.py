@@ -30,7 +30,7 @@ def busy(tables):
     direction["bytes_in"] = direction["bytes_out"] = 64 * 1_230_000
     direction["bursts"] = 40_000
     direction["busy_cycles"] = 200_000_000
-    direction["latency_histogram"][12] = 10
+    direction["latency_histogram"][12] = direction["latency_samples"] = 10
     record["rings"][3, 0]["depth"] = 123
     after = take(record)
     return after, rates(before, after, 1.0)
@@ -80,6 +80,13 @@ def test_order_and_unused_relays(busy):
     assert by_load[0].split()[0] == "3"
 
 
+def test_latencies_are_shown_where_they_are_sampled(busy, tables):
+    assert "p99" in text_of(busy, 80)
+    tables[0]["directions"]["latency_samples"] = 0
+    taken = take(tables)
+    assert "p99" not in text_of((taken, rates(taken, taken, 1.0)), 80)
+
+
 def test_nothing_attached(tables):
     tables[0]["relays"]["vf_state"] = layout.VF_UNINIT
     tables[0]["relays"]["vm_state"] = layout.VM_UNINIT
@@ -95,6 +102,7 @@ def test_document(busy):
     assert relay["active"] is True
     assert relay["vf_to_vm"]["rates"]["packets_in"] == 1_230_000
     assert relay["vf_to_vm"]["rates"]["latency"]["samples"] == 10
+    assert relay["rates"]["missed"] == 0
     assert [worker["cpu"] for worker in found["workers"]] == [2, 5]
     assert found["workers"][1]["directions"] == [{"relay": 3, "direction": "vf_to_vm"}]
     assert {finding["severity"] for finding in found["findings"]} <= {"error", "warning", "note"}

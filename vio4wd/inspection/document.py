@@ -62,4 +62,4 @@ def _relay(relay: Relay, rates: dict[str, Any]) -> dict[str, Any]:
     for name in layout.DIRECTION_NAMES:
         del fields[name]["name"]
         fields[name]["rates"] = rates[name]
-    return fields | {"active": relay.active}
+    return fields | {"active": relay.active, "rates": {"missed": rates["missed"]}}

@@ -87,6 +87,13 @@ def _relay(relay: Relay, rates: RelayRates | None) -> Iterator[Finding]:
     if not relay.vf_ready:
         lost = _unconnected(rates.vm_to_vf if rates else None)
         yield Finding(Severity.NOTE, f"{name}: a guest but no VF{lost}")
+    if rates and rates.missed > 0:
+        cpu = relay.vf_to_vm.cpu
+        yield Finding(
+            Severity.WARNING,
+            f"{name}: the VF drops {quantity(rates.missed)} packets/s,"
+            + (" no worker takes them" if cpu is None else f" CPU {cpu} does not take them in time"),
+        )
     for number, direction in enumerate(relay.directions):
         yield from _direction(relay, direction, rates.directions[number] if rates else None)
 

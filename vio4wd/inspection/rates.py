@@ -71,7 +71,15 @@ class Latency:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class RelayRates:
+    """A relay over the interval.
+
+    Attributes:
+        missed: packets a second that the VF dropped because no worker took them in time. The driver's
+            counters are read every second, so short intervals see it in bursts.
+    """
+
     id: int
+    missed: float
     vf_to_vm: DirectionRates
     vm_to_vf: DirectionRates
 
@@ -159,6 +167,7 @@ def _worker(before: Worker | None, after: Worker, snapshot: Snapshot, seconds: f
 def _relay(before: Relay, after: Relay, snapshot: Snapshot, seconds: float) -> RelayRates:
     return RelayRates(
         id=after.id,
+        missed=_delta(before.port_imissed, after.port_imissed) / seconds,
         vf_to_vm=_direction(before.vf_to_vm, after.vf_to_vm, snapshot, seconds),
         vm_to_vf=_direction(before.vm_to_vf, after.vm_to_vf, snapshot, seconds),
     )

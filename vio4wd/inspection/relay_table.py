@@ -30,13 +30,14 @@ class DirectionRow:
 
 
 def relay_table(relays: Iterable[Relay], rates: Rates, drawn: Symbols, *, wide: bool) -> Table:
-    """Two lines for each of `relays`, in their order."""
+    """Two lines for each of `relays`, in their order; latencies where any were sampled."""
     rows = [
         DirectionRow(relay, number, direction, rates.relays[relay.id].directions[number], drawn)
         for relay in relays
         for number, direction in enumerate(relay.directions)
     ]
-    return table(_COLUMNS, rows, wide=wide)
+    sampled = any(row.direction.latency_samples for row in rows)
+    return table(_COLUMNS + _LATENCY_COLUMNS if sampled else _COLUMNS, rows, wide=wide)
 
 
 def wire_bits(rates: DirectionRates) -> float:
@@ -79,6 +80,9 @@ _COLUMNS: Final[tuple[Column[DirectionRow], ...]] = (
     Column("bad/s", lambda row: _drops(row.rates.dropped_invalid), screens="wide"),
     Column("cyc/pkt", lambda row: optional(row.rates.cycles_per_packet, row.drawn, "{:.0f}"), screens="wide"),
     Column("depth", lambda row: str(row.relay.depth(row.number))),
+)
+
+_LATENCY_COLUMNS: Final[tuple[Column[DirectionRow], ...]] = (
     Column("p50", lambda row: _latency(row, "median")),
     Column("p99", lambda row: _latency(row, "p99")),
 )
