@@ -21,11 +21,13 @@ from vio4wd.kernels.records import (
     vring_at,
 )
 from vio4wd.kernels.ring_error import fail
-from vio4wd.shm.layout import RING_CHAIN_TOO_LONG, RING_SHORT_CHAIN
+from vio4wd.shm.layout import RING, RING_CHAIN_TOO_LONG, RING_SHORT_CHAIN
 
 _KIND = NEXT | WRITE | INDIRECT
 _AVAIL_BIT = 55  # of a descriptor's second word: flag 7 of the flags at bit 48
 _USED_BIT = 63
+_PUBLISHING = RING.fields["publishing"][1]
+_PUBLISHING_AT = RING.fields["publishing_at"][1]
 
 
 @inline
@@ -200,12 +202,26 @@ def complete_packed(item, vring, scratch, n):
         if position >= v.size:
             position -= v.size
             wrap ^= 1
-    store64_release(v.descriptors + 16 * r.used + 8, first_word)
+    # Whoever finds the positions advanced must find the descriptor written, or know what to write.
+    first = r.used
+    store64(v.ring + _PUBLISHING_AT, first)
+    store64_release(v.ring + _PUBLISHING, first_word)
     r.last_avail, r.avail_wrap = position, wrap
     r.used, r.used_wrap = position, wrap
+    store64_release(v.descriptors + 16 * first + 8, first_word)
+    store64_release(v.ring + _PUBLISHING, 0)
 
 
 @inner
 def start_packed(vring):
-    """Tell the guest that it need not kick: the ring is polled (§2.8.10)."""
-    store16(vring_at(vring).used + 2, 1)  # RING_EVENT_FLAGS_DISABLE
+    """Finish what a worker that died may have left, and tell the guest that it need not kick (§2.8.10)."""
+    v = vring_at(vring)
+    r = ring_at(v.ring)
+    word = r.publishing
+    if word != 0 and 0 <= r.publishing_at < v.size:
+        descriptor = v.descriptors + 16 * r.publishing_at
+        # Still available in the lap that the word belongs to: it was not written, nor used again since.
+        if _is_available(load64_acquire(descriptor + 8), word >> _AVAIL_BIT & 1):
+            store64_release(descriptor + 8, word)
+    r.publishing = 0
+    store16(v.used + 2, 1)  # RING_EVENT_FLAGS_DISABLE

@@ -178,5 +178,7 @@ def complete_split(item, vring, scratch, n):
 
 @inner
 def start_split(vring):
-    """Tell the guest that it need not kick: the ring is polled (§2.7.10)."""
-    store16(vring_at(vring).used, 1)  # VIRTQ_USED_F_NO_NOTIFY
+    """Publish what a worker that died may have left, and tell the guest that it need not kick (§2.7.10)."""
+    v = vring_at(vring)
+    store16_release(v.used + 2, ring_at(v.ring).used)
+    store16(v.used, 1)  # VIRTQ_USED_F_NO_NOTIFY

@@ -12,7 +12,7 @@ they differ from what the buffer already holds, which spares the guest's cache l
 import numpy as np
 
 from vio4wd.dpdk.mbuf import RX_L4_CKSUM_GOOD, RX_L4_CKSUM_MASK
-from vio4wd.kernels.chains import WRITE
+from vio4wd.kernels.chains import MAX_SEGMENTS, WRITE
 from vio4wd.kernels.compile import inline, inner
 from vio4wd.kernels.copy import copy_bytes
 from vio4wd.kernels.flow_hash import flow_hash
@@ -36,6 +36,7 @@ from vio4wd.kernels.records import (
     BURST,
     GUEST,
     HEADER,
+    MAX_CHAIN,
     MAX_USED,
     PACKETS,
     PICKED,
@@ -124,7 +125,10 @@ def _receive(context, item, vring, mbuf, used):
     cursor, wrap = v.cursor, v.cursor_wrap
     chains, segments, capacity = 0, 0, 0
     while capacity < need:
-        if used + chains >= MAX_USED or (chains == 1 and it.mergeable == 0):
+        if used + chains >= MAX_USED or segments > MAX_SEGMENTS - MAX_CHAIN:
+            v.cursor, v.cursor_wrap = cursor, wrap
+            return 0 if used > 0 else -1  # the next burst has room for it
+        if chains == 1 and it.mergeable == 0:
             v.cursor, v.cursor_wrap = cursor, wrap
             return -1
         if it.packed:
@@ -168,7 +172,7 @@ def _deliver(context, item, vring, packets, n):
     before, wrap = r.used, r.used_wrap
     if r.error == 0:
         ready = open_packed(vring, n) if packed else open_split(vring, n)
-        while ready and placed < n:
+        while ready and placed < n and used < MAX_USED:
             mbuf = load64(packets + 8 * placed)
             mb = mbuf_at(mbuf)
             length = np.int64(mb.pkt_len)

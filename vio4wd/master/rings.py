@@ -60,5 +60,6 @@ def write_position(tables: layout.Tables, relay: int, queue: int, position: Posi
     for name, value in dataclasses.asdict(position).items():
         ring[name] = value
     ring["signalled"] = -1
+    ring["publishing"] = 0
     ring["error"] = layout.RING_OK
     ring["error_detail"] = 0

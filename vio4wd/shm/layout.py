@@ -196,6 +196,8 @@ RING = _block(
         ("used", "i8"),  # next used entry to write, likewise
         ("avail_wrap", "i8"),  # packed: wrap counter of last_avail (0 or 1)
         ("used_wrap", "i8"),  # packed: wrap counter of used
+        ("publishing", "i8"),  # packed: word that is about to be written to the descriptor at
+        ("publishing_at", "i8"),  # ... this position, 0: none; a worker that died there is helped out
         ("signalled", "i8"),  # split: used index at the last interrupt (event index); -1: none yet
         ("error", "i8"),  # RING_*: why the ring was stopped
         ("error_detail", "i8"),  # the offending value
