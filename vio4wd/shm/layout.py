@@ -222,7 +222,9 @@ DIRECTION = _block(
         ("dropped_unconnected_bytes", "i8"),
         ("dropped_invalid", "i8"),  # malformed: no Ethernet header, too long, broken offload request
         ("dropped_invalid_bytes", "i8"),
-        ("dropped_no_mbuf", "i8"),  # bursts that found the packet pool empty (the guest's packets wait)
+        # Times the packet pool was empty: at the start of a burst (the guest's packets wait), or in the
+        # middle of a long packet (it is dropped and counted as invalid).
+        ("dropped_no_mbuf", "i8"),
         ("busy_cycles", "i8"),  # spent in bursts that moved packets
         ("polls", "i8"),  # bursts, empty ones included
         ("bursts", "i8"),  # bursts that moved packets
