@@ -15,8 +15,8 @@ from vio4wd.inspection.rates import DirectionRates, Rates, RelayRates, WorkerRat
 from vio4wd.inspection.snapshot import Direction, Relay, Snapshot, Worker
 from vio4wd.shm import layout
 
-#: A worker that gave no sign of life for so many seconds hangs; it gives several a second.
-SILENT_AFTER: Final = 2.0
+#: A worker that gave no sign of life for so many seconds hangs; an idle one gives one a second.
+SILENT_AFTER: Final = 3.0
 #: A worker busier than this has no reserve.
 FULL_LOAD: Final = 0.95
 #: A pool with less than this share free is about to be empty.
