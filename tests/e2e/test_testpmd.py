@@ -21,7 +21,7 @@ def far_end(daemon, place):
     """What is beyond the VF of relay 1."""
     options = f"socket={place}/memif.sock,socket-abstract=no,id=0"
     daemon.attach(f"net_memif0,role=server,{options}", RELAY)
-    with Testpmd([f"net_memif0,role=client,{options}"], place / "far", memory_mb=128) as far:
+    with Testpmd([f"net_memif0,role=client,{options}"], place / "far") as far:
         wait_for(lambda: "Link status: up" in far.command("show port info 0"), "the memif's link")
         yield far
 
@@ -29,7 +29,7 @@ def far_end(daemon, place):
 @pytest.fixture
 def guest(daemon, far_end, place):
     """A guest on relay 1, whose counters and those of the far end begin at 0."""
-    with Testpmd([virtio_user(daemon.socket(RELAY))], place / "guest", memory_mb=128) as started:
+    with Testpmd([virtio_user(daemon.socket(RELAY))], place / "guest") as started:
         daemon.wait_guest(RELAY)
         far_end.clear()
         started.clear()

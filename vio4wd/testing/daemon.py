@@ -199,7 +199,7 @@ class Daemon:
 
     def leftovers(self) -> list[str]:
         """What a stopped daemon left: processes, sockets, its pid file, shared memory, DPDK's files."""
-        own = [path for path in self.directory.iterdir() if path.name in self._own_names()]
+        own = [path for path in self.directory.glob("*") if path.name in self._own_names()]
         found = [*own, *Path("/dev/shm").glob(f"{self.instance}*"), *self._dpdk_files()]
         return [f"process {pid}" for pid in self._processes()] + sorted(map(str, found))
 

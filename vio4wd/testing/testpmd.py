@@ -111,7 +111,8 @@ class Testpmd:
         mode: forwarding mode: "txonly", "rxonly", "io", "macswap", "flowgen", ...
         packet_size: bytes of the packets that txonly sends.
         queues: queue pairs of each port to use.
-        memory_mb: MiB of hugepages.
+        mbufs: packet buffers; each takes some 2.3 KiB of hugepages.
+        memory_mb: MiB of hugepages to begin with; it takes more as it needs.
         huge_dir: the hugetlbfs to take them from, None: the first one.
         arguments: further arguments of testpmd.
     """
@@ -128,7 +129,8 @@ class Testpmd:
         packet_size: int = 64,
         queues: int = 1,
         descriptors: int = 256,
-        memory_mb: int = 256,
+        mbufs: int = 16384,
+        memory_mb: int = 64,
         huge_dir: Path | None = None,
         arguments: Sequence[str] = (),
     ) -> None:
@@ -143,7 +145,7 @@ class Testpmd:
             *(argument for device in devices for argument in ("--vdev", device)),
             *("--", "-i", "--nb-cores=1", "--no-mlockall", f"--forward-mode={mode}"),
             *(f"--txpkts={packet_size}", f"--rxq={queues}", f"--txq={queues}"),
-            *(f"--rxd={descriptors}", f"--txd={descriptors}"),
+            *(f"--rxd={descriptors}", f"--txd={descriptors}", f"--total-num-mbufs={mbufs}"),
             *arguments,
         ]
         self._process: ChildProcess | None = None
