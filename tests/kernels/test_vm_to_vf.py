@@ -205,6 +205,23 @@ def test_without_a_vf_packets_are_taken_and_counted(packed):
 
 
 @RINGS
+def test_a_queue_that_is_not_enabled_is_drained(packed):
+    guest = MockGuest(packed=packed)
+    pool = MockPool()
+    port = MockPort(pool)
+    worker = MockWorker(VM_TO_VF, [guest], pool, port)
+    worker.drain()
+    for number in range(5):
+        guest.send(numbered_packet(number, 100))
+    guest.publish()
+    worker.run()
+    assert len(guest.sent()) == 5
+    assert port.sent() == []
+    assert worker.counters["packets_in"] == worker.counters["dropped_unconnected"] == 5
+    check_all_is_back(guest, pool, worker)
+
+
+@RINGS
 def test_an_empty_pool_makes_the_guest_wait(packed):
     guest = MockGuest(packed=packed, size=64)
     pool = MockPool()

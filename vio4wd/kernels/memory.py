@@ -176,6 +176,19 @@ def cycles(typingctx):
 
 
 @intrinsic
+def log2_floor(typingctx, value):
+    """The number of the highest bit that is set in a value > 0."""
+
+    def generate(context, builder, signature, args):
+        kind = ir.FunctionType(_I64, [_I64, ir.IntType(1)])
+        function = builder.module.declare_intrinsic("llvm.ctlz", [_I64], kind)
+        zeros = builder.call(function, [args[0], ir.Constant(ir.IntType(1), 1)])
+        return builder.sub(ir.Constant(_I64, 63), zeros)
+
+    return types.int64(types.int64), generate
+
+
+@intrinsic
 def pause(typingctx):
     """Tell the processor that this is a polling loop (x86 PAUSE)."""
 

@@ -27,7 +27,7 @@ _KIND = NEXT | WRITE | INDIRECT
 _AVAIL_BIT = 55  # of a descriptor's second word: flag 7 of the flags at bit 48
 _USED_BIT = 63
 _PUBLISHING = RING.fields["publishing"][1]
-_PUBLISHING_AT = RING.fields["publishing_at"][1]
+_PUBLISHING_WORD = RING.fields["publishing_word"][1]
 
 
 @inline
@@ -204,8 +204,8 @@ def complete_packed(item, vring, scratch, n):
             wrap ^= 1
     # Whoever finds the positions advanced must find the descriptor written, or know what to write.
     first = r.used
-    store64(v.ring + _PUBLISHING_AT, first)
-    store64_release(v.ring + _PUBLISHING, first_word)
+    store64(v.ring + _PUBLISHING_WORD, first_word)
+    store64_release(v.ring + _PUBLISHING, first + 1)
     r.last_avail, r.avail_wrap = position, wrap
     r.used, r.used_wrap = position, wrap
     store64_release(v.descriptors + 16 * first + 8, first_word)
@@ -217,9 +217,9 @@ def start_packed(vring):
     """Finish what a worker that died may have left, and tell the guest that it need not kick (§2.8.10)."""
     v = vring_at(vring)
     r = ring_at(v.ring)
-    word = r.publishing
-    if word != 0 and 0 <= r.publishing_at < v.size:
-        descriptor = v.descriptors + 16 * r.publishing_at
+    word = r.publishing_word
+    if 0 < r.publishing <= v.size:
+        descriptor = v.descriptors + 16 * (r.publishing - 1)
         # Still available in the lap that the word belongs to: it was not written, nor used again since.
         if _is_available(load64_acquire(descriptor + 8), word >> _AVAIL_BIT & 1):
             store64_release(descriptor + 8, word)

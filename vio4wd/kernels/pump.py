@@ -10,7 +10,7 @@ import numpy as np
 
 from vio4wd.kernels.compile import inner, kernel
 from vio4wd.kernels.memory import call4, cycles, load64_acquire
-from vio4wd.kernels.records import BURST, _view
+from vio4wd.kernels.records import BURST, view_of
 
 #: One port.
 LANE = np.dtype(
@@ -48,8 +48,8 @@ PUMP = np.dtype(
 
 _DOORBELL = PUMP.fields["doorbell"][1]
 
-lane_at = _view(LANE)
-pump_at = _view(PUMP)
+lane_at = view_of(LANE)
+pump_at = view_of(PUMP)
 
 #: Rounds in a row without a packet after which the pump sleeps.
 _DROWSY_AFTER = 64

@@ -67,6 +67,7 @@ VRING = np.dtype(
         ("call_fd", "i8"),  # eventfd, -1: none
         ("log_used", "i8"),  # guest-physical address of `used` for the dirty log, -1: none
         ("index", "i8"),
+        ("drain", "i8"),  # VM->VF: 1: the queue is started but disabled, its packets are dropped
         ("cursor", "i8"),  # within a burst: next available entry to look at,
         ("cursor_wrap", "i8"),  # packed: its wrap counter,
         ("cursor_end", "i8"),  # split: first entry that is not available
@@ -113,7 +114,7 @@ PIECES = SEGMENTS + 16 * 2 * MAX_CHAIN  # mbufs of a packet that was cut
 SCRATCH_SIZE = PIECES + 8 * MAX_PIECES
 
 
-def _view(dtype):
+def view_of(dtype):
     """An intrinsic that takes an address for a record of the dtype."""
     record = numba.from_dtype(dtype)
 
@@ -127,11 +128,11 @@ def _view(dtype):
     return at
 
 
-item_at = _view(ITEM)
-vring_at = _view(VRING)
-region_at = _view(REGION)
-context_at = _view(CONTEXT)
-mbuf_at = _view(MBUF)
-ring_at = _view(layout.RING)
-worker_at = _view(layout.WORKER)
-counters_at = _view(layout.DIRECTION)
+item_at = view_of(ITEM)
+vring_at = view_of(VRING)
+region_at = view_of(REGION)
+context_at = view_of(CONTEXT)
+mbuf_at = view_of(MBUF)
+ring_at = view_of(layout.RING)
+worker_at = view_of(layout.WORKER)
+counters_at = view_of(layout.DIRECTION)

@@ -7,12 +7,14 @@ looked at, and after a while of that the worker sleeps, if it may, for longer an
 """
 
 from vio4wd.kernels.compile import inner, kernel
-from vio4wd.kernels.memory import call4, cycles, load64, load64_acquire, pause, store64
+from vio4wd.kernels.memory import call4, cycles, load64, load64_acquire, log2_floor, pause, store64
 from vio4wd.kernels.records import context_at, counters_at, item_at, worker_at
 from vio4wd.kernels.vf_to_vm import burst_vf_to_vm
 from vio4wd.kernels.vm_to_vf import burst_vm_to_vf
-from vio4wd.shm.layout import VF_TO_VM
+from vio4wd.shm.layout import DIRECTION, VF_TO_VM
 
+_HISTOGRAM = DIRECTION.fields["latency_histogram"][1]
+_BUCKETS = DIRECTION.fields["latency_histogram"][0].shape[0]
 #: Polls in a row without a packet after which an item is cold.
 _COLD_AFTER = 512
 #: Cold items looked at in a round.
@@ -25,12 +27,15 @@ _FIRST_SLEEP = 8
 
 @inner
 def _account(context, item, n, spent):
-    """Book a burst that moved `n` packets in `spent` cycles."""
+    """Book a burst that moved `n` packets in `spent` cycles: the time of its packets in our hands."""
     worker = worker_at(context_at(context).worker)
     it = item_at(item)
     counters = counters_at(it.counters)
     counters.bursts += 1
     counters.busy_cycles += spent
+    counters.latency_samples += 1
+    bucket = it.counters + _HISTOGRAM + 8 * min(log2_floor(max(spent, 1)), _BUCKETS - 1)
+    store64(bucket, load64(bucket) + 1)
     worker.bursts += 1
     worker.packets += n
     worker.busy_cycles += spent

@@ -297,6 +297,43 @@ def _send(context, item, n):
 
 
 @inner
+def _take(context, item, vring, limit):
+    """Move up to `limit` packets of one queue to the VF; returns the number of chains to give back."""
+    ctx = context_at(context)
+    it = item_at(item)
+    scratch = ctx.scratch
+    counters = counters_at(it.counters)
+    if call4(ctx.alloc, it.pool, 0, scratch + PACKETS, limit) != limit:
+        counters.dropped_no_mbuf += 1
+        return 0
+    if it.packed:
+        n = collect_packed(item, vring, scratch, limit)
+    else:
+        n = collect_split(item, vring, scratch, limit)
+    n = _copy_out(context, item, vring, n)
+    if n < limit:
+        call4(ctx.free, 0, 0, scratch + PACKETS + 8 * n, limit - n)
+    if n > 0:
+        ring_at(vring_at(vring).ring).bytes += _send(context, item, n)
+    return n
+
+
+@inner
+def _drain(context, item, vring, limit):
+    """Take up to `limit` packets of a queue that is not enabled, and drop them."""
+    scratch = context_at(context).scratch
+    it = item_at(item)
+    counters = counters_at(it.counters)
+    if it.packed:
+        n = collect_packed(item, vring, scratch, limit)
+    else:
+        n = collect_split(item, vring, scratch, limit)
+    counters.packets_in += n
+    counters.dropped_unconnected += n
+    return n
+
+
+@inner
 def _forward(context, item, vring):
     """Move one burst of one queue; returns the number of chains taken."""
     ctx = context_at(context)
@@ -310,19 +347,9 @@ def _forward(context, item, vring):
     if ready == 0:
         return 0
     limit = BURST if it.packed else ready
-    if call4(ctx.alloc, it.pool, 0, scratch + PACKETS, limit) != limit:
-        counters_at(it.counters).dropped_no_mbuf += 1
-        return 0
-    if it.packed:
-        n = collect_packed(item, vring, scratch, limit)
-    else:
-        n = collect_split(item, vring, scratch, limit)
-    n = _copy_out(context, item, vring, n)
-    if n < limit:
-        call4(ctx.free, 0, 0, scratch + PACKETS + 8 * n, limit - n)
+    n = _drain(context, item, vring, limit) if v.drain else _take(context, item, vring, limit)
     if n == 0:
         return 0
-    volume = _send(context, item, n)
     for i in range(n):
         store64(scratch + USED_LENGTH + 8 * i, 0)
     before, wrap = r.used, r.used_wrap
@@ -333,7 +360,6 @@ def _forward(context, item, vring):
         complete_split(item, vring, scratch, n)
         notify_split(context, item, vring)
     r.packets += n
-    r.bytes += volume
     return n
 
 

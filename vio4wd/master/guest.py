@@ -38,6 +38,7 @@ class GuestQueue:
     used: int
     call_fd: int
     log_used: int = -1
+    enabled: bool = True
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Guest:
 
     Attributes:
         memory: number of the state of its memory table, unique within the relay.
-        queues: those that are ready and enabled, by index.
+        queues: those that are started, by index.
     """
 
     features: int
@@ -78,8 +79,16 @@ class Guest:
         return 12 if self.has(VIRTIO_F_VERSION_1) or self.has(VIRTIO_NET_F_MRG_RXBUF) else 10
 
     def of_direction(self, direction: int) -> tuple[GuestQueue, ...]:
-        """The queues of a direction: the guest receives on even ones and transmits on odd ones."""
-        return tuple(queue for queue in self.queues if queue.index % 2 == direction)
+        """The queues to serve in a direction: the guest receives on even ones and transmits on odd ones.
+
+        A queue that is started but not enabled takes no packets; what the guest transmits on it is to be
+        taken and dropped ("Ring states" of the vhost-user specification).
+        """
+        return tuple(
+            queue
+            for queue in self.queues
+            if queue.index % 2 == direction and (queue.enabled or direction == layout.VM_TO_VF)
+        )
 
 
 def serve_message(
@@ -133,4 +142,4 @@ def publish_queues(tables: layout.Tables, relay: int, guest: Guest | None) -> No
         row["packed"] = int(guest.packed)
         row["event_idx"] = int(guest.has(VIRTIO_F_RING_EVENT_IDX))
         row["header_size"] = guest.header_size
-        row["ready"] = 1
+        row["ready"] = int(queue.enabled)

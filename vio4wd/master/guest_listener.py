@@ -79,7 +79,7 @@ class GuestListener:
 
 
 def as_guest(state: DeviceState) -> Guest:
-    """The view of a device that a relay serves: its memory and the queues that are ready."""
+    """The view of a device that a relay serves: its memory and the queues that are started."""
     log = None
     if state.logging and state.log is not None:
         log = GuestLog(state.log.fd, state.log.size, state.log.offset)
@@ -99,8 +99,9 @@ def as_guest(state: DeviceState) -> Guest:
                 queue.used,
                 queue.call_fd,
                 queue.log_used,
+                queue.enabled,
             )
-            for queue in state.ready_queues()
+            for queue in state.started_queues()
         ),
         log=log,
     )

@@ -384,6 +384,7 @@ class Relay:
         guest = self._guest
         self._row["vm_state"] = layout.VM_UNINIT if guest is None else layout.VM_READY
         self._row["features"] = 0 if guest is None else guest.features
-        pairs = 0 if guest is None else max(queue.index // 2 + 1 for queue in guest.queues)
+        enabled = [] if guest is None else [queue for queue in guest.queues if queue.enabled]
+        pairs = max((queue.index // 2 + 1 for queue in enabled), default=0)
         self._row["queue_pairs"] = pairs
         guests.publish_queues(self._tables, self.number, guest)

@@ -196,8 +196,10 @@ RING = _block(
         ("used", "i8"),  # next used entry to write, likewise
         ("avail_wrap", "i8"),  # packed: wrap counter of last_avail (0 or 1)
         ("used_wrap", "i8"),  # packed: wrap counter of used
-        ("publishing", "i8"),  # packed: word that is about to be written to the descriptor at
-        ("publishing_at", "i8"),  # ... this position, 0: none; a worker that died there is helped out
+        # Packed: position + 1 of a descriptor that is being published, 0: none, and the word to write there,
+        # for the next owner if this one dies on the way.
+        ("publishing", "i8"),
+        ("publishing_word", "i8"),
         ("signalled", "i8"),  # split: used index at the last interrupt (event index); -1: none yet
         ("error", "i8"),  # RING_*: why the ring was stopped
         ("error_detail", "i8"),  # the offending value
@@ -228,8 +230,10 @@ DIRECTION = _block(
         ("busy_cycles", "i8"),  # spent in bursts that moved packets
         ("polls", "i8"),  # bursts, empty ones included
         ("bursts", "i8"),  # bursts that moved packets
-        ("latency_samples", "i8"),  # sampled packets' times through the burst ...
-        ("latency_histogram", "i8", 32),  # ... by power of two: entry n counts 2^n <= cycles < 2^(n+1)
+        # How long packets were in our hands: from the poll that found them until all of their burst was
+        # handed over. One sample for a burst; entry n counts those of 2^n <= cycles < 2^(n+1).
+        ("latency_samples", "i8"),
+        ("latency_histogram", "i8", 32),
     ],
     3 * CACHE_LINE,
 )

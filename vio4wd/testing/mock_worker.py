@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from vio4wd.kernels.records import CONTEXT, ITEM, REGION, SCRATCH_SIZE, VRING
 from vio4wd.kernels.relay_loop import run
+from vio4wd.kernels.ring_set_up import set_up
 from vio4wd.shm import layout
 from vio4wd.testing.guest_memory import GUARD, PATTERN, OutOfBoundsError
 from vio4wd.testing.mock_guest import MockGuest
@@ -117,6 +118,14 @@ class MockWorker:
     def may_sleep(self, longest: int) -> None:
         """Let the worker sleep for up to so many microseconds when nothing moves; 0: never."""
         self._context[0]["sleep_us"] = longest
+
+    def drain(self, queue: int = 0) -> None:
+        """Treat a queue as started but disabled from now on."""
+        self._vrings[queue]["drain"] = 1
+
+    def set_up(self) -> None:
+        """Tell the guests that their rings are served, as a worker does that takes a direction over."""
+        set_up(self._item.ctypes.data, self._vrings.ctypes.data, int(self._item[0]["n_queues"]))
 
     def run_until_stopped(self) -> None:
         """Poll until another thread calls `stop`, without the GIL."""

@@ -67,6 +67,7 @@ class Direction:
         self.key = (serve.relay, serve.direction)
         self.memory = None
         self._log: Mapping | None = None
+        self._pool: Pool | None = None
         self._call_fds: list[int] = []
         self._items = np.zeros(1, ITEM)
         self.item = self._items[0]
@@ -98,7 +99,9 @@ class Direction:
         item["relay"] = serve.relay
         item["direction"] = serve.direction
         item["counters"] = self._segment.field("directions", serve.relay, serve.direction)
-        item["pool"] = Pool.lookup(serve.pool).address if serve.pool else 0
+        if serve.pool:
+            self._pool = Pool.lookup(serve.pool)
+            item["pool"] = self._pool.address
         item["packed"] = bool(serve.features & RING_PACKED)
         item["mergeable"] = bool(serve.features & MRG_RXBUF)
         item["event_idx"] = bool(serve.features & EVENT_IDX)
@@ -145,6 +148,7 @@ class Direction:
                 vring[name] = memory.host_address(address, size)
             vring["size"] = queue.size
             vring["index"] = queue.index
+            vring["drain"] = not queue.enabled
             vring["ring"] = self._segment.field("rings", serve.relay, queue.index)
             vring["log_used"] = -1
             if serve.log is not None:
@@ -171,5 +175,8 @@ class Direction:
         if self._log is not None:
             self._log.close()
             self._log = None
+        if self._pool is not None:
+            self._pool.flush()  # what this core's cache holds would be missing elsewhere
+            self._pool = None
         while self._call_fds:
             os.close(self._call_fds.pop())

@@ -61,6 +61,7 @@ class Queue:
         index: number in the device (even: the guest receives, odd: it transmits).
         call_fd: index of the eventfd that interrupts the guest, -1: the guest polls.
         log_used: guest-physical address of the used ring for the dirty log, -1: not logged.
+        enabled: whether packets pass; of a transmit queue that is only started they are taken and dropped.
     """
 
     index: int
@@ -70,6 +71,7 @@ class Queue:
     used: int
     call_fd: int
     log_used: int = -1
+    enabled: bool = True
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
