@@ -195,6 +195,8 @@ class WorkerHandle:
             reply = protocol.decode(data) if data else None
         except BlockingIOError:
             return
+        except ConnectionResetError:  # it was killed with a request unread
+            reply = None
         except (OSError, ValueError) as error:
             _log.error("worker on CPU %d: %s", self.cpu, error)
             reply = None
