@@ -106,12 +106,15 @@ class Daemon:
         self._process = ChildProcess(self.command(), self.directory / "master.log")
         try:
             wait_for(lambda: not self.running() or self._answers(), "vio4wd-master to serve", START_TIMEOUT)
+            if not self.running():
+                raise DaemonError(f"vio4wd-master ended with status {self._process.status()}:\n{self.log()}")
         except TimeoutError as error:
             message = f"{error}\n{self.log()}"
-            self.kill()
+            self.close()
             raise DaemonError(message) from None
-        if not self.running():
-            raise DaemonError(f"vio4wd-master ended with status {self._process.status()}:\n{self.log()}")
+        except BaseException:  # also Ctrl-C
+            self.close()
+            raise
 
     @property
     def pid(self) -> int:

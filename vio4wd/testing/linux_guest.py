@@ -81,10 +81,13 @@ class LinuxGuest:
             self._agent = GuestAgent(agent, self.running)
             if wait:
                 self._agent.wait_ready(BOOT_TIMEOUT)
-        except (OSError, TimeoutError) as error:
+        except OSError as error:  # TimeoutError and ConnectionError are kinds of it
             message = f"the guest did not start: {error}\n{self._process.tail()}\n{self._console_tail()}"
             self.close()
             raise GuestError(message) from error
+        except BaseException:  # Ctrl-C, a test's time limit
+            self.close()
+            raise
 
     @property
     def pid(self) -> int:
@@ -108,7 +111,7 @@ class LinuxGuest:
             raise GuestError("the guest was not started")
         try:
             return self._agent.run(command, timeout)
-        except OSError as error:  # TimeoutError and ConnectionError are kinds of it
+        except OSError as error:
             raise GuestError(f"{command!r}: {error}\n{self._console_tail()}") from error
 
     def check(self, command: str, timeout: float = 60.0) -> str:

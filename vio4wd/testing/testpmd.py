@@ -169,7 +169,7 @@ class Testpmd:
             os.close(far_end)
         try:
             self._answer(timeout)
-        except TestpmdError:
+        except BaseException:  # also Ctrl-C
             self.close()
             raise
 
