@@ -20,8 +20,9 @@ class Bed:
     """One queue of a guest and the item that serves it.
 
     Args:
-        length: bytes of each packet that the guest sends.
+        length: bytes of each packet.
         functions: addresses (rx, rx argument, tx, tx argument, pool, alloc, free, write).
+        buffers: buffers of 2 KiB that each packet takes, VF->VM with mergeable buffers; 1: it fits one.
     """
 
     def __init__(
@@ -34,9 +35,10 @@ class Bed:
         size: int = 256,
         header_size: int = 12,
         mergeable: bool = False,
+        buffers: int = 1,
     ) -> None:
         rx, rx_a, tx, tx_a, pool, alloc, free, write = functions
-        stride = 2048 if length < 2000 else 16384
+        stride = 2048 if length < 2000 or buffers > 1 else 16384
         room = 65536
         self._memory = np.zeros(room + size * stride + 4096, np.uint8)
         host = -(-self._memory.ctypes.data // 4096) * 4096
@@ -85,16 +87,28 @@ class Bed:
         context["alloc"], context["free"], context["write"] = alloc, free, write
         context["scratch"] = -(-self._scratch.ctypes.data // 4096) * 4096
         self._packed = int(packed)
+        self._buffers = buffers
         self.counters = self._tables["directions"][0, 0, direction]
         self.ring = ring
 
-    def run(self, burst: int, count: int) -> int:
-        """Cycles of `count` bursts of `burst` packets; the packets are checked by the counters."""
-        before = int(self.counters["packets_out"]) + int(self.counters["dropped_full"])
+    def arguments(self, burst: int, count: int) -> tuple[int, ...]:
+        """What `rounds` takes for `count` bursts of `burst` packets; for who wants to call it himself."""
         addresses = (self._context, self._item, self._driver)
         context, item, driver = (int(array.ctypes.data) for array in addresses)
-        spent = int(rounds(context, item, driver, self._packed, burst, count))
-        moved = int(self.counters["packets_out"]) + int(self.counters["dropped_full"]) - before
+        return context, item, driver, self._packed, burst * self._buffers, count
+
+    def run(self, burst: int, count: int) -> int:
+        """Cycles of `count` bursts of `burst` packets.
+
+        Raises:
+            RuntimeError: the counters say that other things happened than packets that moved.
+        """
+        before = self._moved()
+        spent = int(rounds(*self.arguments(burst, count)))
+        moved = self._moved() - before
         if moved != burst * count or self.ring["error"]:
             raise RuntimeError(f"{moved} of {burst * count} packets moved, ring error {self.ring['error']}")
         return spent
+
+    def _moved(self) -> int:
+        return int(self.counters["packets_out"]) + int(self.counters["dropped_full"])
