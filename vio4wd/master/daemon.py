@@ -1,8 +1,8 @@
 """The master process from its start to its end: it owns everything, and gives it back in reverse order.
 
-Start: pid file, what a dead master left, DPDK, shared memory, pump, workers, sockets, static VFs,
-control services. The end, wherever it comes, undoes what was done so far. It has two seconds; then it is
-made by force (`deadline`).
+Start: pid file, what a dead master left, VFs to vfio-pci, DPDK, shared memory, pump, workers, sockets,
+static VFs, control services. The end, wherever it comes, undoes what was done so far. It has two seconds;
+then it is made by force (`deadline`).
 """
 
 from __future__ import annotations
@@ -14,9 +14,12 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Final
 
+from vio4wd.binding import vfio
+from vio4wd.binding.devices import carry_out
+from vio4wd.binding.sysfs import Sysfs
 from vio4wd.config.instance import instance_name
 from vio4wd.config.options import Settings
 from vio4wd.control.controller import ControlError
@@ -25,7 +28,7 @@ from vio4wd.control.plane import ControlPlane
 from vio4wd.dpdk import eal
 from vio4wd.dpdk.errors import DpdkError
 from vio4wd.inspection import snapshot
-from vio4wd.master import eal_files, leftovers, logs, numa
+from vio4wd.master import eal_files, leftovers, logs, numa, open_files
 from vio4wd.master.background import Background, detach
 from vio4wd.master.controller import MasterController
 from vio4wd.master.deadline import Deadline
@@ -74,6 +77,7 @@ def run(settings: Settings, read_again: Callable[[], Settings]) -> int:
     background = detach() if settings.daemon else Background(-1)
     logs.set_up(settings.loglevel, to_syslog=settings.log_syslog)
     pid_file.write()
+    open_files.raise_limit()
     daemon = Daemon(settings, read_again, background, pid_file)
     try:
         asyncio.run(daemon.run())
@@ -157,6 +161,7 @@ class Daemon:
         os.sched_setaffinity(0, {settings.master_lcore})
         devices = DeviceThread()
         stack.callback(devices.close)
+        await devices.run(_bind_vfs, settings.bind_vfio_pci)
         tsc_hz = await self._start_dpdk(devices, stack)
         shared = segment.create(self._instance, tsc_hz)
         stack.callback(shared.close)
@@ -297,11 +302,18 @@ def _port_options(settings: Settings) -> PortOptions:
     return PortOptions(mtu=JUMBO_MTU if settings.enable_jumbo else ETHERNET_MTU, tso=settings.enable_tso)
 
 
+def _bind_vfs(entries: Sequence[str]) -> None:
+    """Before EAL starts, which looks for VFIO only then. One that is refused must not keep the others out."""
+    bound, refused = carry_out(Sysfs(), entries, vfio.bind)
+    for address in bound:
+        _log.info("%s is bound to %s now", address, vfio.DRIVER)
+    for line in refused:
+        _log.error("%s", line)
+
+
 def _not_yet(settings: Settings) -> list[str]:
     """What is asked for and not there, so that nobody waits for it."""
     missing = []
     if settings.zero_copy:
         missing.append("zero copy is not supported: packets are copied, --zero-copy changes nothing")
-    if settings.bind_vfio_pci:
-        missing.append("devices are not bound by the daemon: bind them to vfio-pci before it starts")
     return missing
