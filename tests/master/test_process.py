@@ -158,6 +158,19 @@ def test_service_manager_is_told(tmp_path, monkeypatch):
         ]
 
 
+def test_service_manager_hears_from_one_that_sleeps(tmp_path, monkeypatch):
+    path = str(tmp_path / "notify")
+    monkeypatch.setenv("NOTIFY_SOCKET", path)
+    monkeypatch.setenv("WATCHDOG_USEC", "20000")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(path)
+        began = time.monotonic()
+        service_manager.ServiceManager().sleep(0.1)
+        assert time.monotonic() - began >= 0.1
+        receiver.setblocking(False)
+        assert [receiver.recv(200) for _ in range(2)] == [b"WATCHDOG=1"] * 2
+
+
 def test_watchdog_of_another_process_is_not_ours(monkeypatch):
     monkeypatch.setenv("WATCHDOG_USEC", "3000000")
     monkeypatch.setenv("WATCHDOG_PID", str(os.getpid() + 1))

@@ -113,12 +113,13 @@ def _run(argv: Sequence[str] | None) -> int:
     logs.set_up(options.loglevel, to_syslog=False)
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
+    manager = ServiceManager()
     scheduler = Scheduler(
         DaemonLink(options.stats_ep, options.sched_ep, options.timeout),
         Policy(options.poll_interval, options.sensitivity, options.global_numa_opt),
         node_of_cpu,
+        manager.sleep,
     )
-    manager = ServiceManager()
     manager.ready(scheduler.status)
     try:
         while True:

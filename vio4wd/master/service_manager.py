@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 import sdnotify
 
@@ -29,6 +30,14 @@ class ServiceManager:
     def alive(self) -> None:
         """Feed the watchdog."""
         self._notifier.notify("WATCHDOG=1")
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, and feed the watchdog meanwhile."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            time.sleep(min(left, self.watchdog_interval or left))
+            if self.watchdog_interval:
+                self.alive()
 
     def reloading(self, monotonic_us: int) -> None:
         """The daemon re-reads its configuration; follow with `ready()`."""
