@@ -1,7 +1,8 @@
 """A network namespace of one's own, joined to this machine by a veth pair: the wire beyond a VF.
 
 The host's end of the pair stands in for the VF (DPDK's net_af_packet drives it), the other end lies in the
-namespace and has an address.
+namespace and has an address. IP fragments do not pass net_af_packet whole: the driver has the kernel put
+them together (PACKET_FANOUT_FLAG_DEFRAG) and cuts the result at its frame size.
 """
 
 from __future__ import annotations
