@@ -34,15 +34,21 @@ def environment() -> dict[str, str]:
     return {**os.environ, "LD_LIBRARY_PATH": ":".join(map(str, libraries))}
 
 
-def command(accelerator: str) -> list[str]:
+def command(
+    accelerator: str, kernel: Path = KERNEL, initramfs: Path = INITRAMFS, options: str = ""
+) -> list[str]:
     """QEMU's program and the arguments that every guest has; `accelerator` is "kvm" or "tcg".
 
+    Args:
+        options: for the kernel, beside those of every guest.
+
     Raises:
-        GuestError: the guest's files are not there.
+        GuestError: a file is not there.
     """
-    for path in (_PROGRAM, KERNEL, INITRAMFS):
+    for path in (_PROGRAM, kernel, initramfs):
         if not path.exists():
-            raise GuestError(f"{path} is missing: run scripts/setup-guest")
+            script = "setup-guest" if path in (_PROGRAM, KERNEL, INITRAMFS) else "setup-sriov"
+            raise GuestError(f"{path} is missing: run scripts/{script}")
     firmware = [_QEMU / "usr/share/qemu", _QEMU / "usr/share/seabios", _QEMU / "usr/lib/ipxe/qemu"]
     return [
         str(_PROGRAM),
@@ -50,8 +56,8 @@ def command(accelerator: str) -> list[str]:
         *("-nodefaults", "-no-user-config", "-display", "none"),
         *("-accel", "kvm" if accelerator == "kvm" else "tcg,thread=multi"),
         *(("-cpu", "host") if accelerator == "kvm" else ()),
-        *("-kernel", str(KERNEL), "-initrd", str(INITRAMFS)),
-        *("-append", "console=ttyS0 panic=-1 loglevel=4 random.trust_cpu=on"),
+        *("-kernel", str(kernel), "-initrd", str(initramfs)),
+        *("-append", f"console=ttyS0 panic=-1 loglevel=4 random.trust_cpu=on {options}".rstrip()),
     ]
 
 

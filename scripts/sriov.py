@@ -1,0 +1,74 @@
+"""Runs the scenarios of tests/sriov inside an emulated machine with SR-IOV NICs; arguments are pytest's.
+
+Progress is printed as it is made. What the machine, its kernel and the daemons have logged stays in
+.build/sriov/run.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Final
+
+from vio4wd.testing import sriov_machine
+from vio4wd.testing.qemu import GuestError
+from vio4wd.testing.sriov_machine import SriovMachine
+
+_DIRECTORY: Final = sriov_machine.BUILD / "run"
+#: Seconds for all scenarios.
+_TIMEOUT: Final = 3600.0
+_PYTEST: Final = "python -m pytest -p no:cacheprovider --confcutdir=tests/sriov -o timeout=900"
+
+
+def _follow(path: Path, ended: threading.Event) -> None:
+    """Print what is written to a file until `ended`, and all that is there then."""
+    position = 0
+    while True:
+        last = ended.wait(0.5)
+        if path.exists():
+            with path.open("rb") as file:
+                file.seek(position)
+                data = file.read()
+            position += len(data)
+            sys.stdout.write(data.decode(errors="replace"))
+            sys.stdout.flush()
+        if last:
+            return
+
+
+def main() -> int:
+    """pytest's exit status, or 1 when the machine did not do its part."""
+    shutil.rmtree(_DIRECTORY, ignore_errors=True)
+    print("compiling the kernels for the emulated processor", flush=True)
+    subprocess.run(
+        [str(Path(sys.executable).parent / "vio4wd-precompile"), "--quiet"],
+        check=True,
+        env={**os.environ, **sriov_machine.COMPILE},
+    )
+    print("booting the machine", flush=True)
+    try:
+        with SriovMachine(_DIRECTORY) as machine:
+            ended = threading.Event()
+            follower = threading.Thread(target=_follow, args=(machine.results / "output", ended))
+            follower.start()
+            try:
+                arguments = shlex.join(sys.argv[1:] or ["tests/sriov"])
+                status = machine.run(f"{_PYTEST} {arguments} >/mnt/output 2>&1", _TIMEOUT).status
+            finally:
+                ended.set()
+                follower.join()
+    except GuestError as error:
+        print(error, file=sys.stderr)
+        status = 1
+    if status:
+        print(f"logs are in {_DIRECTORY}", file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
