@@ -6,7 +6,10 @@ import logging
 import os
 import sys
 
+from vio4wd.config.command_line import build_parser
 from vio4wd.config.options import ConfigError, parse
+
+__all__ = ["build_parser", "main"]
 
 
 def main() -> int:

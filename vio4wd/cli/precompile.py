@@ -7,6 +7,8 @@ import importlib
 import sys
 import time
 
+from vio4wd.config.version import VersionAction
+
 #: Modules with compiled entry points, and what they are for.
 _MODULES = {
     "vio4wd.kernels.relay_loop": "forwarding",
@@ -15,16 +17,20 @@ _MODULES = {
 }
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command's options."""
-    options = argparse.ArgumentParser(prog="vio4wd-precompile", description=__doc__)
-    options.add_argument("-q", "--quiet", action="store_true", help="say nothing when all goes well")
-    return options
+def build_parser() -> argparse.ArgumentParser:
+    """The parser; completion and man page are made from it too."""
+    parser = argparse.ArgumentParser(
+        prog="vio4wd-precompile",
+        description="Compiles virtio-forwarder's kernels into the cache, so that its workers start at once.",
+    )
+    parser.add_argument("--version", action=VersionAction)
+    parser.add_argument("-q", "--quiet", action="store_true", help="say nothing when all goes well")
+    return parser
 
 
 def main() -> int:
     """Compile one kernel after the other: numba's cache must not be filled by several processes at once."""
-    options = parser().parse_args()
+    options = build_parser().parse_args()
     from vio4wd.kernels.compile import cache_folder
 
     for name, purpose in _MODULES.items():

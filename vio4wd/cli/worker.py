@@ -10,27 +10,29 @@ import socket
 import sys
 from pathlib import Path
 
+from vio4wd.config.version import VersionAction
 from vio4wd.dpdk import eal, guard
 from vio4wd.dpdk.errors import DpdkError
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command's options."""
-    options = argparse.ArgumentParser(
-        prog="vio4wd-worker", description="Forward packets on one CPU. Started by vio4wd-master."
+def build_parser() -> argparse.ArgumentParser:
+    """The parser; completion and man page are made from it too."""
+    parser = argparse.ArgumentParser(
+        prog="vio4wd-worker", description="Forwards packets on one CPU. It is started by vio4wd-master."
     )
-    options.add_argument("--slot", type=int, required=True, help="row of the worker table")
-    options.add_argument("--cpu", type=int, required=True, help="CPU to run on")
-    options.add_argument("--instance", required=True, help="name of the daemon's shared memory")
-    options.add_argument(
+    parser.add_argument("--version", action=VersionAction)
+    parser.add_argument("--slot", type=int, required=True, help="row of the worker table")
+    parser.add_argument("--cpu", type=int, required=True, help="CPU to run on")
+    parser.add_argument("--instance", required=True, help="name of the daemon's shared memory")
+    parser.add_argument(
         "--channel-fd", type=int, required=True, help="socket that the master holds the other end of"
     )
-    options.add_argument(
+    parser.add_argument(
         "--idle", choices=("poll", "adaptive"), default="poll", help="what to do when nothing moves"
     )
-    options.add_argument("--log-level", default="INFO", help="least severity that is logged")
-    options.add_argument("--pci", action="append", default=[], help="PCI device that is attached already")
-    return options
+    parser.add_argument("--log-level", default="INFO", help="least severity that is logged")
+    parser.add_argument("--pci", action="append", default=[], help="PCI device that is attached already")
+    return parser
 
 
 def _numa_node(cpu: int) -> int:
@@ -41,7 +43,7 @@ def _numa_node(cpu: int) -> int:
 
 def main() -> int:
     """Run a worker; the exit status is 0 when the master ended it, 1 if it could not start."""
-    options = parser().parse_args()
+    options = build_parser().parse_args()
     logging.basicConfig(
         level=options.log_level,
         stream=sys.stderr,
