@@ -1,5 +1,5 @@
 # Targets for people; `make setup` first, the others do it by themselves.
-.PHONY: setup demo test lint dpdk clean
+.PHONY: setup demo test lint dpdk install uninstall clean
 
 python = .venv/bin/python
 
@@ -21,6 +21,13 @@ lint:
 dpdk: setup
 	@scripts/build-dpdk
 	PKG_CONFIG_PATH=.build/dpdk/lib/pkgconfig $(python) setup.py -q build_ext --inplace --force
+
+# For use without the checkout; PREFIX, DESTDIR and others: see scripts/install.
+install:
+	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" COMPATDIR="$(COMPATDIR)" scripts/install
+
+uninstall:
+	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" COMPATDIR="$(COMPATDIR)" scripts/install uninstall
 
 clean:
 	rm -rf .build .venv build *.egg-info vio4wd/dpdk/_binding*.so vio4wd/dpdk/_binding.c
