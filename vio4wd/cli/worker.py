@@ -15,6 +15,10 @@ from vio4wd.dpdk import eal, guard
 from vio4wd.dpdk.errors import DpdkError
 
 
+_RTE_LOG_NOTICE = 6
+_RTE_LOG_INFO = 7
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser; completion and man page are made from it too."""
     parser = argparse.ArgumentParser(
@@ -41,8 +45,16 @@ def _numa_node(cpu: int) -> int:
     return int(nodes[0].name.removeprefix("node")) if nodes else 0
 
 
+def _eal_arguments(options: argparse.Namespace) -> list[str]:
+    """EAL's options; what it tells about the machine the master has logged already."""
+    level = _RTE_LOG_INFO if options.log_level == "DEBUG" else _RTE_LOG_NOTICE
+    lcore = options.slot + 1  # 0 is the master's
+    secondary = eal.secondary_arguments(options.instance, lcore, options.cpu, pci=options.pci)
+    return [*secondary, f"--log-level={level}"]
+
+
 def main() -> int:
-    """Run a worker; the exit status is 0 when the master ended it, 1 if it could not start."""
+    """Run a worker. Returns 1 if it could not start; a worker that served exits with 0 by itself."""
     options = build_parser().parse_args()
     logging.basicConfig(
         level=options.log_level,
@@ -55,7 +67,7 @@ def main() -> int:
     channel = socket.socket(fileno=options.channel_fd)
     channel.set_inheritable(False)
     try:
-        eal.init(eal.secondary_arguments(options.instance, options.slot + 1, options.cpu, pci=options.pci))
+        eal.init(_eal_arguments(options))
         guard.install()
     except DpdkError as error:
         logging.error("%s", error)
@@ -72,7 +84,9 @@ def main() -> int:
     worker = Worker(tables, options.slot, channel, adaptive=options.idle == "adaptive")
     worker.announce(options.cpu, _numa_node(options.cpu))
     worker.serve()
-    return 0
+    logging.shutdown()
+    # The master waits for us, and there is nothing left to tidy up: the interpreter may take its time for it.
+    os._exit(0)
 
 
 if __name__ == "__main__":
