@@ -14,7 +14,6 @@ from vio4wd.config.version import VersionAction
 from vio4wd.dpdk import eal, guard
 from vio4wd.dpdk.errors import DpdkError
 
-
 _RTE_LOG_NOTICE = 6
 _RTE_LOG_INFO = 7
 
