@@ -64,7 +64,7 @@ class GuestMemory:
         self._claims: dict[int, int] = {}
         mapped = []
         for guest_address, size in regions:
-            block = np.zeros(size + 2 * GUARD + ALIGNMENT, np.uint8)
+            block = self._block(size + 2 * GUARD + ALIGNMENT)
             start = GUARD + (guest_address - GUARD - block.ctypes.data) % ALIGNMENT
             block[:start] = PATTERN
             block[start + size :] = PATTERN
@@ -204,6 +204,10 @@ class GuestMemory:
                         f"{len(wrong)} bytes {name} the region at {region.guest_address:#x} overwritten, "
                         f"first at {region.guest_address + first + int(wrong[0]):#x}"
                     )
+
+    def _block(self, size: int) -> Bytes:
+        """Memory for a region and its guards, all 0."""
+        return np.zeros(size, np.uint8)
 
     def _parts(self, address: int, length: int) -> list[Bytes]:
         parts = []
