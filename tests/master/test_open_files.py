@@ -9,7 +9,7 @@ _SCRIPT = """
 import logging, resource, sys
 from vio4wd.master.open_files import raise_limit
 logging.basicConfig(format="%(message)s", stream=sys.stdout)
-print(raise_limit(4096), *resource.getrlimit(resource.RLIMIT_NOFILE))
+print(raise_limit(4096, 3000), *resource.getrlimit(resource.RLIMIT_NOFILE))
 """
 
 

@@ -14,13 +14,15 @@ _log = logging.getLogger(__name__)
 
 #: Enough for all relays with all queues, several times over.
 WANTED: Final = 65536
+#: What they need.
+NEEDED: Final = 16384
 
 
-def raise_limit(wanted: int = WANTED) -> int:
+def raise_limit(wanted: int = WANTED, needed: int = NEEDED) -> int:
     """Raise this process's limit, and that of the workers to come, as far as the system allows.
 
     Returns:
-        The limit now; one that was higher before stays. Less than `wanted` is logged.
+        The limit now; one that was higher before stays. Less than `needed` is logged.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     limits = ((wanted, max(hard, wanted)), (min(wanted, hard), hard))  # the first needs CAP_SYS_RESOURCE
@@ -31,7 +33,7 @@ def raise_limit(wanted: int = WANTED) -> int:
             continue
         soft = limit[0]
         break
-    if soft < wanted:
+    if soft < needed:
         _log.warning(
             "at most %d files can be open, which may not do for many guests with many queues: "
             "raise it to %d (LimitNOFILE= in the unit, or ulimit -n)",
