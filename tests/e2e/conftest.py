@@ -27,11 +27,17 @@ def wire():
 
 @pytest.fixture(scope="module")
 def daemon(place, request):
-    """A daemon with a worker on CPU 1; a module may name further options in DAEMON_OPTIONS.
+    """A daemon with a worker on CPU 1.
 
-    In the end it must stop in order and leave nothing.
+    A module may name other CPUs in DAEMON_CPUS, VFs in DAEMON_STATIC and options in DAEMON_OPTIONS. In the
+    end it must stop in order and leave nothing.
     """
-    started = Daemon(place / "daemon", options=getattr(request.module, "DAEMON_OPTIONS", ()))
+    started = Daemon(
+        place / "daemon",
+        cpus=getattr(request.module, "DAEMON_CPUS", (1,)),
+        static=getattr(request.module, "DAEMON_STATIC", ()),
+        options=getattr(request.module, "DAEMON_OPTIONS", ()),
+    )
     try:
         started.start()
         yield started

@@ -1,0 +1,259 @@
+"""Numbered traffic: guests whose packets come back from their VFs, and who know of each what became of it.
+
+    with NumberedTraffic(daemon, relays=range(8)) as traffic:   # VFs: net_ring<n>, which return what they get
+        ...
+        traffic.settle()
+        traffic.counts(3).lost
+
+All guests are this process: a thread of compiled code drives their rings, and vhost-user frontends show
+the rings to the daemon. Traffic is paced by what comes back (`numbered_kernel`), so that whatever is lost,
+doubled, out of order or in the wrong guest is the forwarder's doing.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+import mmap
+import threading
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Final, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from vio4wd.testing.daemon import Daemon
+from vio4wd.testing.frontend import Frontend, Memory
+from vio4wd.testing.numbered_kernel import BUFFER, FLOW, MEMORY, RING, exchange
+from vio4wd.testing.wait import wait_for
+from vio4wd.vhost.payloads import VringAddress
+
+#: Packets of a guest that are under way at most.
+WINDOW: Final = 64
+#: Seconds after which packets that were under way count as lost and others follow.
+PATIENCE: Final = 1.0
+
+# Where in a guest's memory the buffers are: behind the rings of `Memory`.
+_RECEIVE_BUFFERS: Final = 2 << 20
+_TRANSMIT_BUFFERS: Final = 4 << 20
+_DESCRIPTOR: Final = np.dtype([("address", "<u8"), ("length", "<u4"), ("flags", "<u2"), ("next", "<u2")])
+_WRITE: Final = 2  # VIRTQ_DESC_F_WRITE
+_NO_INTERRUPT: Final = 1  # VIRTQ_AVAIL_F_NO_INTERRUPT
+_MARKS: Final = 0x4E55_4D42_0000_0000
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Counts:
+    """What became of a guest's packets.
+
+    Attributes:
+        sent: by the guest.
+        arrived: back in the same guest, each counted once.
+        duplicated: came once more.
+        reordered: came after one that was sent later.
+        foreign: were never sent by this guest.
+        damaged: came with another length or content.
+        ring_faults: used entries that no device may write.
+        write_offs: times that nothing came for PATIENCE seconds.
+    """
+
+    sent: int
+    arrived: int
+    duplicated: int
+    reordered: int
+    foreign: int
+    damaged: int
+    ring_faults: int
+    write_offs: int
+
+    @property
+    def lost(self) -> int:
+        """Did not come back; those under way count as well, see `NumberedTraffic.settle`."""
+        return self.sent - self.arrived
+
+    @property
+    def wrong(self) -> dict[str, int]:
+        """All that must not happen even when packets may get lost, by name; empty when all is well."""
+        names = ("duplicated", "reordered", "foreign", "damaged", "ring_faults")
+        return {name: getattr(self, name) for name in names if getattr(self, name)}
+
+
+class NumberedTraffic:
+    """Guests on relays, sending as fast as their packets come back, from `__enter__` to `close`.
+
+    Args:
+        daemon: runs, with a net_ring device on each of the relays.
+        window: most packets of a guest under way.
+    """
+
+    def __init__(self, daemon: Daemon, relays: Sequence[int], *, window: int = WINDOW) -> None:
+        self._daemon = daemon
+        self._relays = list(relays)
+        self._window = window
+        self._flows = np.zeros(len(self._relays), FLOW)
+        self._guests: list[_Guest] = []
+        self._stop = np.zeros(1, np.int64)
+        self._thread: threading.Thread | None = None
+        self._hz = 1
+
+    def open(self) -> None:
+        """Connect the guests and begin.
+
+        Raises:
+            TimeoutError, OSError: the daemon does not serve one.
+        """
+        self._hz = self._daemon.snapshot().cycles_per_second
+        try:
+            for relay, flow in zip(self._relays, self._flows, strict=True):
+                guest = _Guest(flow, _MARKS | relay)
+                self._guests.append(guest)
+                guest.connect(self._daemon, relay)
+                flow["patience"] = int(PATIENCE * self._hz)
+                flow["window"] = self._window
+            for relay in self._relays:
+                self._daemon.wait_guest(relay)
+            sleep = ctypes.cast(ctypes.CDLL(None).usleep, ctypes.c_void_p).value or 0
+            arguments = (self._flows.ctypes.data, len(self._flows), self._stop.ctypes.data, sleep)
+            self._thread = threading.Thread(target=exchange, args=arguments, name="numbered traffic")
+            self._thread.start()
+        except BaseException:
+            self.close()
+            raise
+
+    def counts(self, relay: int) -> Counts:
+        """What became of the packets of a relay's guest so far."""
+        flow = self._flow(relay)
+        values = {
+            field.name: int(flow[field.name]) for field in dataclasses.fields(Counts) if field.name != "sent"
+        }
+        return Counts(sent=int(flow["next"]), **values)
+
+    def wait_arrivals(self, relay: int, count: int = 1) -> None:
+        """Return when so many more packets have come back to a relay's guest.
+
+        Raises:
+            TimeoutError: they have not.
+        """
+        flow = self._flow(relay)
+        goal = int(flow["arrived"]) + count
+        wait_for(
+            lambda: int(flow["arrived"]) >= goal, f"packets of relay {relay} to come back", interval=0.001
+        )
+
+    def set_window(self, packets: int, *relays: int) -> None:
+        """Change the most packets under way, 0: pause; of all guests where no relays are given."""
+        for relay in relays or self._relays:
+            self._flow(relay)["window"] = packets
+
+    def settle(self) -> None:
+        """Stop sending and return when no packet comes any more."""
+        self.set_window(0)
+
+        def quiet() -> bool:
+            before = self._flows["arrived"].copy()
+            time.sleep(0.3)
+            return bool((before == self._flows["arrived"]).all())
+
+        wait_for(quiet, "packets to come to rest")
+
+    def begin_epoch(self, relay: int) -> None:
+        """Forget a guest's longest times so far."""
+        flow = self._flow(relay)
+        flow["epoch"] += 1
+        wait_for(lambda: flow["known_epoch"] == flow["epoch"], "the traffic's thread", interval=0.001)
+
+    def gap(self, relay: int) -> float:
+        """Longest time in this epoch between two packets coming back, in seconds."""
+        return int(self._flow(relay)["gap"]) / self._hz
+
+    def slowest(self, relay: int) -> float:
+        """Longest time in this epoch from sending a packet until it came back, in seconds."""
+        return int(self._flow(relay)["slowest"]) / self._hz
+
+    def close(self) -> None:
+        """Stop, and disconnect the guests."""
+        self._stop[0] = 1
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        while self._guests:
+            self._guests.pop().close()
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _flow(self, relay: int) -> np.void:
+        record: np.void = self._flows[self._relays.index(relay)]
+        return record
+
+
+class _Guest:
+    """Memory, rings and connection of one flow."""
+
+    def __init__(self, flow: np.void, mark: int) -> None:
+        self._memory = Memory()
+        size = self._memory.region.size
+        self._map = mmap.mmap(self._memory.fd, size)
+        self._bytes = np.frombuffer(self._map, np.uint8)
+        self._frontend: Frontend | None = None
+        self._numbers: dict[str, npt.NDArray[np.int64]] = {
+            "free": np.arange(RING, dtype=np.int64),
+            "tx_out": np.zeros(RING, np.int64),
+            "rx_out": np.ones(RING, np.int64),
+            "seen": np.zeros(MEMORY, np.int64),
+        }
+        for name, numbers in self._numbers.items():
+            flow[name] = numbers.ctypes.data
+        receive, transmit = (self._memory.ring(index, RING) for index in (0, 1))
+        for prefix, ring in (("rx", receive), ("tx", transmit)):
+            flow[f"{prefix}_available"] = self._host(ring.available)
+            flow[f"{prefix}_used"] = self._host(ring.used)
+        flow["tx_descriptors"] = self._host(transmit.descriptors)
+        start = self._bytes.ctypes.data
+        flow["rx_buffers"], flow["tx_buffers"] = start + _RECEIVE_BUFFERS, start + _TRANSMIT_BUFFERS
+        flow["mark"] = mark
+        flow["given"] = flow["rx_posted"] = RING
+        self._fill(receive, _RECEIVE_BUFFERS, _WRITE)
+        self._fill(transmit, _TRANSMIT_BUFFERS, 0)
+        available = self._view(receive.available, 2 * (2 + RING)).view("<u2")
+        available[2:] = np.arange(RING)
+        available[1] = RING
+        for ring in (receive, transmit):
+            self._view(ring.available, 2).view("<u2")[0] = _NO_INTERRUPT
+
+    def connect(self, daemon: Daemon, relay: int) -> None:
+        """Show the rings to the daemon."""
+        self._frontend = Frontend(daemon.socket(relay))
+        self._frontend.negotiate()
+        self._frontend.share(self._memory)
+        for index in (0, 1):
+            self._frontend.start_queue(self._memory, index, RING)
+
+    def close(self) -> None:
+        if self._frontend is not None:
+            self._frontend.close()
+        del self._bytes
+        self._map.close()
+        self._memory.close()
+
+    def _fill(self, ring: VringAddress, buffers: int, flags: int) -> None:
+        """Let descriptor n describe buffer n."""
+        table = self._view(ring.descriptors, _DESCRIPTOR.itemsize * RING).view(_DESCRIPTOR)
+        table["address"] = self._memory.region.guest_address + buffers + BUFFER * np.arange(RING)
+        table["length"] = BUFFER
+        table["flags"] = flags
+
+    def _view(self, user_address: int, size: int) -> npt.NDArray[np.uint8]:
+        start = user_address - self._memory.region.user_address
+        return self._bytes[start : start + size]
+
+    def _host(self, user_address: int) -> int:
+        return int(self._view(user_address, 1).ctypes.data)
