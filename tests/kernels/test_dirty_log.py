@@ -69,3 +69,15 @@ def test_pages_beyond_the_log_are_left_out(direction):
     assert not worker.log.any()
     guest.check()
     worker.check()
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["split", "packed"])
+def test_whoever_takes_a_ring_over_marks_all_that_its_last_owner_may_have_written(packed):
+    guest = MockGuest(memory=GuestMemory([(BASE, SIZE)]), packed=packed, size=1024)
+    pool = MockPool(64)
+    port = MockPort(pool)
+    worker = MockWorker(VM_TO_VF, [guest], pool, port, log_size=LOG_SIZE)
+    worker.set_up()
+    ring = guest.transmit_ring
+    start, size = (ring.descriptors, 16 * 1024) if packed else (ring.used, 4 + 8 * 1024)
+    assert _marked(worker.log) == set(range(start // PAGE, (start + size - 1) // PAGE + 1))

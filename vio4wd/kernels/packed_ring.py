@@ -196,8 +196,8 @@ def complete_packed(item, vring, scratch, n):
             first_word = word
         else:
             store64(v.descriptors + 16 * position + 8, word)
-        if v.log_used >= 0:
-            log_write(item, v.log_used + 16 * position, 16)
+            if v.log_used >= 0:
+                log_write(item, v.log_used + 16 * position, 16)
         position += load64(scratch + USED_COUNT + 8 * i)
         if position >= v.size:
             position -= v.size
@@ -210,10 +210,12 @@ def complete_packed(item, vring, scratch, n):
     r.used, r.used_wrap = position, wrap
     store64_release(v.descriptors + 16 * first + 8, first_word)
     store64_release(v.ring + _PUBLISHING, 0)
+    if v.log_used >= 0:  # not before it is written: the page might be sent in between
+        log_write(item, v.log_used + 16 * first, 16)
 
 
 @inner
-def start_packed(vring):
+def start_packed(item, vring):
     """Finish what a worker that died may have left, and tell the guest that it need not kick (§2.8.10)."""
     v = vring_at(vring)
     r = ring_at(v.ring)
@@ -225,3 +227,5 @@ def start_packed(vring):
             store64_release(descriptor + 8, word)
     r.publishing = 0
     store16(v.used + 2, 1)  # RING_EVENT_FLAGS_DISABLE
+    if v.log_used >= 0:  # it may not have marked what it wrote last
+        log_write(item, v.log_used, 16 * v.size)

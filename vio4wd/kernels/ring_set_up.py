@@ -13,6 +13,6 @@ def set_up(item, vrings, n):
     """Turn the guest's kicks off in `n` rings: a worker polls them."""
     for i in range(n):
         if item_at(item).packed:
-            start_packed(vrings + i * _VRING_SIZE)
+            start_packed(item, vrings + i * _VRING_SIZE)
         else:
-            start_split(vrings + i * _VRING_SIZE)
+            start_split(item, vrings + i * _VRING_SIZE)

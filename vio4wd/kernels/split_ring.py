@@ -167,18 +167,21 @@ def complete_split(item, vring, scratch, n):
     for i in range(n):
         entry = load64(scratch + USED_ID + 8 * i) | load64(scratch + USED_LENGTH + 8 * i) << 32
         store64(entries + 8 * ((used + i) & mask), entry)
+    r.last_avail = (r.last_avail + n) & 0xFFFF
+    r.used = (used + n) & 0xFFFF
+    store16_release(v.used + 2, r.used)
+    # Last of all: a page that was marked before it was written may have been sent in between.
     if v.log_used >= 0:
         for i in range(n):
             log_write(item, v.log_used + 4 + 8 * ((used + i) & mask), 8)
         log_write(item, v.log_used, 4)
-    r.last_avail = (r.last_avail + n) & 0xFFFF
-    r.used = (used + n) & 0xFFFF
-    store16_release(v.used + 2, r.used)
 
 
 @inner
-def start_split(vring):
+def start_split(item, vring):
     """Publish what a worker that died may have left, and tell the guest that it need not kick (§2.7.10)."""
     v = vring_at(vring)
     store16_release(v.used + 2, ring_at(v.ring).used)
     store16(v.used, 1)  # VIRTQ_USED_F_NO_NOTIFY
+    if v.log_used >= 0:  # it may not have marked what it wrote last
+        log_write(item, v.log_used, 4 + 8 * v.size)

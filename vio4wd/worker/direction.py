@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 
@@ -159,6 +160,10 @@ class Direction:
                 self._call_fds.append(os.dup(fds[queue.call_fd]))
                 vring["call_fd"] = self._call_fds[-1]
         set_up(self.address, self._vrings.ctypes.data, len(serve.queues))
+        for fd in self._call_fds:
+            # Who served the ring before may have died between giving buffers back and saying so.
+            with contextlib.suppress(BlockingIOError):  # nobody has read it for 2^64 times
+                os.eventfd_write(fd, 1)
 
     def give_up_memory(self) -> None:
         """Stop the rings: the guest's memory is gone (its file was truncated)."""
