@@ -16,6 +16,7 @@ from typing import Self
 
 from vio4wd.testing import qemu
 from vio4wd.testing.guest_agent import CommandResult, GuestAgent
+from vio4wd.testing.namespace import Namespace
 from vio4wd.testing.process import ChildProcess
 from vio4wd.testing.qemu import GuestError
 from vio4wd.testing.qmp import Qmp
@@ -35,6 +36,7 @@ class LinuxGuest:
         memory_mb: MiB of memory, shared with the backend.
         cpus: virtual CPUs.
         huge_dir: a hugetlbfs that its memory comes from, None: ordinary memory.
+        namespace: where QEMU runs, which matters for the interfaces it makes; None: on this machine.
         arguments: further arguments of QEMU.
     """
 
@@ -46,6 +48,7 @@ class LinuxGuest:
         memory_mb: int = 192,
         cpus: int = 1,
         huge_dir: Path | None = None,
+        namespace: Namespace | None = None,
         arguments: Sequence[str] = (),
     ) -> None:
         self._nics = tuple(nics)
@@ -53,6 +56,7 @@ class LinuxGuest:
         self._memory_mb = memory_mb
         self._cpus = cpus
         self._huge_dir = huge_dir
+        self._namespace = namespace
         self._arguments = tuple(arguments)
         self._process: ChildProcess | None = None
         self._agent: GuestAgent | None = None
@@ -71,8 +75,9 @@ class LinuxGuest:
         agent, monitor = self._directory / "agent.sock", self._directory / "qmp.sock"
         for path in (agent, monitor):
             path.unlink(missing_ok=True)
+        command = [*qemu.command(qemu.accelerator()), *self._machine(), *self._channels(agent, monitor)]
         self._process = ChildProcess(
-            [*qemu.command(qemu.accelerator()), *self._machine(), *self._channels(agent, monitor)],
+            command if self._namespace is None else self._namespace.prefix(command),
             self._directory / "qemu.log",
             environment=qemu.environment(),
         )

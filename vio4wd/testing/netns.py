@@ -15,6 +15,36 @@ from pyroute2.ethtool import Ethtool
 from vio4wd.testing.namespace import Namespace
 
 
+def join(interface: str, mtu: int = 1500) -> str:
+    """Make a veth pair whose one end can stand in for a VF.
+
+    Args:
+        interface: name of that end, which is set up.
+
+    Returns:
+        The name of the far end, which is still on this machine.
+    """
+    peer = f"{interface[:13]}-p"
+    with IPRoute() as routes:
+        routes.link("add", ifname=interface, kind="veth", mtu=mtu, peer={"ifname": peer, "mtu": mtu})
+        # A VF's packets are complete: no checksum or segmentation is left to a receiver. The settings
+        # stay when the interface moves to a namespace.
+        ethtool = Ethtool()
+        try:
+            for offload in (
+                "tx-checksumming",
+                "tcp-segmentation-offload",
+                "generic-segmentation-offload",
+            ):
+                ethtool.set_offload_flag(peer, offload, 0)
+        finally:
+            ethtool.close()
+        # No router solicitations on the machine's end: tests count packets.
+        Path(f"/proc/sys/net/ipv6/conf/{interface}/disable_ipv6").write_text("1")
+        routes.link("set", index=routes.link_lookup(ifname=interface)[0], state="up")
+    return peer
+
+
 class Wire(Namespace):
     """A namespace and the veth pair that leads into it, until `close`.
 
@@ -33,32 +63,10 @@ class Wire(Namespace):
         self.inner = "wire0"
         self.address = address.split("/")[0]
         try:
-            self.take(self._join(mtu), address, name=self.inner)
+            self.take(join(self.interface, mtu), address, name=self.inner)
         except BaseException:
             self.close()
             raise
-
-    def _join(self, mtu: int) -> str:
-        """Make the pair; the name of the far end, which is still on this machine."""
-        peer = f"{self.interface[:13]}-p"
-        with IPRoute() as routes:
-            routes.link("add", ifname=self.interface, kind="veth", mtu=mtu, peer={"ifname": peer, "mtu": mtu})
-            # A VF's packets are complete: no checksum or segmentation is left to a receiver. The settings
-            # stay when the interface moves to the namespace.
-            ethtool = Ethtool()
-            try:
-                for offload in (
-                    "tx-checksumming",
-                    "tcp-segmentation-offload",
-                    "generic-segmentation-offload",
-                ):
-                    ethtool.set_offload_flag(peer, offload, 0)
-            finally:
-                ethtool.close()
-            # No router solicitations on the machine's end: tests count packets.
-            Path(f"/proc/sys/net/ipv6/conf/{self.interface}/disable_ipv6").write_text("1")
-            routes.link("set", index=routes.link_lookup(ifname=self.interface)[0], state="up")
-        return peer
 
     def close(self) -> None:
         """Remove the pair and the namespace."""

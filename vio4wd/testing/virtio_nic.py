@@ -23,6 +23,8 @@ class VirtioNic:
         mtu: VIRTIO_NET_F_MTU, None: not offered by QEMU.
         queue_size: entries of each ring, a power of two up to 1024.
         properties: further properties of QEMU's device, e.g. "guest_ufo=off".
+        tap: name of a tap interface that QEMU makes and serves the device with itself, "": the socket's
+            backend does.
     """
 
     socket: Path
@@ -40,6 +42,7 @@ class VirtioNic:
     mtu: int | None = None
     queue_size: int = 256
     properties: tuple[str, ...] = ()
+    tap: str = ""
 
     def __post_init__(self) -> None:
         if self.packed and self.generation == "legacy":
@@ -47,11 +50,6 @@ class VirtioNic:
 
     def arguments(self, number: int) -> list[str]:
         """QEMU's arguments for this device, which becomes the guest's eth<number>."""
-        channel = f"socket,id=channel{number},path={self.socket}"
-        if self.server:
-            channel += ",server=on,wait=off"
-        elif self.reconnect_ms is not None:
-            channel += f",reconnect-ms={self.reconnect_ms}"
         device = {
             "id": f"nic{number}",
             "netdev": f"net{number}",
@@ -79,11 +77,18 @@ class VirtioNic:
         # Each pair has two interrupts, the control queue and configuration changes one each.
         device["vectors"] = str(2 * self.queue_pairs + 2)
         properties = ",".join([*(f"{name}={value}" for name, value in device.items()), *self.properties])
-        return [
-            *("-chardev", channel),
-            *("-netdev", f"vhost-user,id=net{number},chardev=channel{number},queues={self.queue_pairs}"),
-            *("-device", f"virtio-net-pci,{properties}"),
-        ]
+        return [*self._backend(number), "-device", f"virtio-net-pci,{properties}"]
+
+    def _backend(self, number: int) -> list[str]:
+        if self.tap:
+            return ["-netdev", f"tap,id=net{number},ifname={self.tap},script=no,downscript=no"]
+        channel = f"socket,id=channel{number},path={self.socket}"
+        if self.server:
+            channel += ",server=on,wait=off"
+        elif self.reconnect_ms is not None:
+            channel += f",reconnect-ms={self.reconnect_ms}"
+        backend = f"vhost-user,id=net{number},chardev=channel{number},queues={self.queue_pairs}"
+        return ["-chardev", channel, "-netdev", backend]
 
 
 def _switch(on: bool) -> str:

@@ -1,0 +1,205 @@
+"""Traffic between a namespace and a Linux guest that goes on while something else happens.
+
+with Ping(switch, "10.1.0.2", log) as ping, Stream(switch, guest, "10.1.0.2") as stream:
+    ...
+    print(stream.finish(), ping.finish())
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import itertools
+import random
+import re
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from vio4wd.testing.linux_guest import LinuxGuest
+from vio4wd.testing.namespace import Namespace
+from vio4wd.testing.process import ChildProcess
+from vio4wd.testing.wait import wait_for
+
+_ECHO_PORT = 7
+_CHUNK = 16384
+#: Seconds between chunks: some 20 Mbit/s each way, which leaves an emulated guest time for other things.
+_PAUSE = 0.005
+
+
+@dataclasses.dataclass(frozen=True)
+class PingResult:
+    """How many echoes came back, and the longest time in seconds between two that did."""
+
+    sent: int
+    received: int
+    longest_gap: float
+
+    def __str__(self) -> str:
+        return f"{self.sent - self.received} of {self.sent} pings lost, longest gap {self.longest_gap:.2f} s"
+
+
+class Ping:
+    """Pings an address from a namespace, 50 times a second."""
+
+    def __init__(self, namespace: Namespace, address: str, log: Path) -> None:
+        command = namespace.prefix(["ping", "-n", "-D", "-i", "0.02", address])
+        self._process = ChildProcess(command, log)
+
+    def answers(self) -> list[float]:
+        """When each echo so far came back, seconds since the epoch."""
+        return [float(when) for when in re.findall(r"^\[([\d.]+)\] \d+ bytes", self._process.output(), re.M)]
+
+    def wait_answer(self) -> float:
+        """Wait for an echo that comes back from now on; when it did, seconds since the epoch.
+
+        Raises:
+            TimeoutError: none does.
+        """
+        now = time.time()
+
+        def first() -> float:
+            return next((when for when in self.answers() if when > now), 0.0)
+
+        return wait_for(first, "an answer to a ping")
+
+    def finish(self) -> PingResult:
+        """Stop it."""
+        self._process.signal(signal.SIGINT)
+        self._process.wait(60)
+        output = self._process.output()
+        summary = re.search(r"(\d+) packets transmitted, (\d+) received", output)
+        if summary is None:
+            raise ValueError(f"ping ended without a summary: {output[-500:]}")
+        answers = self.answers()
+        gaps = [after - before for before, after in itertools.pairwise(answers)]
+        return PingResult(int(summary[1]), int(summary[2]), max(gaps, default=0.0))
+
+    def close(self) -> None:
+        self._process.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Stream:
+    """A TCP connection to a guest that sends back what it gets, with data under way all the time."""
+
+    def __init__(self, namespace: Namespace, guest: LinuxGuest, address: str) -> None:
+        guest.check(f"nc -ll -p {_ECHO_PORT} -e cat </dev/null >/dev/null 2>&1 &")
+        self._sent, self._received = hashlib.sha256(), hashlib.sha256()
+        self._size_sent = self._size_received = 0
+        self._finish = threading.Event()
+        self._failure: Exception | None = None
+        self._connection = self._connect(namespace, address)
+        self._threads = [
+            threading.Thread(target=self._run, args=(work,)) for work in (self._send, self._receive)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def received(self) -> int:
+        """Bytes that have come back so far."""
+        return self._size_received
+
+    def wait_progress(self) -> None:
+        """Return when data sent from now on comes back.
+
+        Raises:
+            TimeoutError, OSError: it does not.
+        """
+        goal = self._size_sent + 1
+
+        def arrived() -> bool:
+            if self._failure is not None:
+                raise self._failure
+            return self._size_received > goal
+
+        wait_for(arrived, "TCP to move data")
+
+    def finish(self) -> int:
+        """End the stream in order; how many bytes have been there and back.
+
+        Raises:
+            OSError: the connection broke, or something else came back than was sent.
+        """
+        self._finish.set()
+        for thread in self._threads:
+            thread.join(60)
+        if self._failure is not None:
+            raise self._failure
+        if any(thread.is_alive() for thread in self._threads):
+            raise TimeoutError("TCP does not come to an end")
+        if (self._size_sent, self._sent.digest()) != (self._size_received, self._received.digest()):
+            raise OSError(f"{self._size_sent} bytes were sent, {self._size_received} others came back")
+        return self._size_received
+
+    def close(self) -> None:
+        self._finish.set()
+        with contextlib.suppress(OSError):  # it has ended already
+            self._connection.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join()
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @staticmethod
+    def _connect(namespace: Namespace, address: str) -> socket.socket:
+        def attempt() -> socket.socket | None:
+            made = namespace.socket()
+            made.settimeout(10)
+            try:
+                made.connect((address, _ECHO_PORT))
+            except ConnectionRefusedError:  # the guest's nc does not listen yet
+                made.close()
+                return None
+            except OSError:
+                made.close()
+                raise
+            made.settimeout(None)
+            return made
+
+        made = wait_for(attempt, "the guest's echo service")
+        assert made is not None
+        return made
+
+    def _run(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except OSError as error:
+            if not self._finish.is_set():
+                self._failure = error
+
+    def _send(self) -> None:
+        data = random.Random(1)
+        while not self._finish.is_set():
+            chunk = data.randbytes(_CHUNK)
+            self._connection.sendall(chunk)
+            self._sent.update(chunk)
+            self._size_sent += len(chunk)
+            time.sleep(_PAUSE)
+        self._connection.shutdown(socket.SHUT_WR)
+
+    def _receive(self) -> None:
+        while part := self._connection.recv(1 << 16):
+            self._received.update(part)
+            self._size_received += len(part)
