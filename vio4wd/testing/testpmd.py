@@ -202,11 +202,11 @@ class Testpmd:
 
     def stop(self) -> list[ForwardStats]:
         """Stop forwarding; what each port forwarded since `start`."""
-        answer = self.command("stop")
-        blocks = re.findall(r"Forward statistics for port \d+(.*?)-{40}", answer, re.DOTALL)
-        if not blocks:
-            raise TestpmdError(f"testpmd does not stop forwarding: {answer}")
-        return [_counters(ForwardStats, block) for block in blocks]
+        return _forwarded(self.command("stop"))
+
+    def forwarded(self) -> list[ForwardStats]:
+        """What each port has forwarded since `start`."""
+        return _forwarded(self.command("show fwd stats all"))
 
     def set_mode(self, mode: str) -> None:
         """Choose the forwarding mode of the next `start`."""
@@ -294,6 +294,13 @@ class Testpmd:
                 raise TestpmdError(f"testpmd {reason}:\n{self._running_process().tail()}\n{printed[-2000:]}")
         answer, self._buffer = self._buffer.split(_PROMPT, 1)
         return answer.decode(errors="replace")
+
+
+def _forwarded(answer: str) -> list[ForwardStats]:
+    blocks = re.findall(r"Forward statistics for port \d+(.*?)-{40}", answer, re.DOTALL)
+    if not blocks:
+        raise TestpmdError(f"testpmd forwards nothing: {answer}")
+    return [_counters(ForwardStats, block) for block in blocks]
 
 
 def _counters(kind: type[Counters], block: str) -> Counters:
