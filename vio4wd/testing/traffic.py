@@ -56,18 +56,23 @@ class Ping:
         """When each echo so far came back, seconds since the epoch."""
         return [float(when) for when in re.findall(r"^\[([\d.]+)\] \d+ bytes", self._process.output(), re.M)]
 
-    def wait_answer(self) -> float:
-        """Wait for an echo that comes back from now on; when it did, seconds since the epoch.
+    def wait_answer(self) -> None:
+        """Return when an echo has come back that was not there before.
 
         Raises:
             TimeoutError: none does.
         """
-        now = time.time()
+        before = len(self.answers())
+        wait_for(lambda: len(self.answers()) > before, "an answer to a ping")
 
-        def first() -> float:
-            return next((when for when in self.answers() if when > now), 0.0)
+    def silence(self, since: float = 0.0) -> tuple[float, float]:
+        """Begin and end of the longest time without answers, seconds since the epoch.
 
-        return wait_for(first, "an answer to a ping")
+        Args:
+            since: answers before are left out.
+        """
+        answers = [when for when in self.answers() if when >= since]
+        return max(itertools.pairwise(answers), key=lambda gap: gap[1] - gap[0], default=(since, since))
 
     def finish(self) -> PingResult:
         """Stop it."""
@@ -77,9 +82,8 @@ class Ping:
         summary = re.search(r"(\d+) packets transmitted, (\d+) received", output)
         if summary is None:
             raise ValueError(f"ping ended without a summary: {output[-500:]}")
-        answers = self.answers()
-        gaps = [after - before for before, after in itertools.pairwise(answers)]
-        return PingResult(int(summary[1]), int(summary[2]), max(gaps, default=0.0))
+        begin, end = self.silence()
+        return PingResult(int(summary[1]), int(summary[2]), end - begin)
 
     def close(self) -> None:
         self._process.close()

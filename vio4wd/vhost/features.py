@@ -178,7 +178,7 @@ VIRTIO_FEATURES: Final = (
     Feature(Virtio.PROTOCOL_FEATURES, _YES, "vhost-user's own features can be negotiated"),
     Feature(Virtio.VERSION_1, _YES, "virtio 1.x; a guest without it is a legacy guest, served too"),
     Feature(Virtio.ACCESS_PLATFORM, _NO, "an IOTLB would put a look-up on each buffer of the packet path"),
-    Feature(Virtio.RING_PACKED, _YES, "packed virtqueues"),
+    Feature(Virtio.RING_PACKED, _YES, "packed virtqueues; not in client mode, where daemons are replaced"),
     Feature(Virtio.IN_ORDER, _YES, "buffers are used in the order they come"),
     Feature(Virtio.ORDER_PLATFORM, _NO, "for devices that are hardware"),
     Feature(Virtio.SR_IOV, _NO, "the transport's"),
