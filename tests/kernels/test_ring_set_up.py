@@ -69,15 +69,21 @@ def test_taking_over_a_ring_at_rest_changes_nothing(packed, laps):
     guest.check()
 
 
-def test_a_split_ring_whose_index_was_not_published():
+@pytest.mark.parametrize("behind", ["none", "last_avail", "used"])
+def test_a_split_ring_whose_index_was_not_published(behind):
     guest, worker = relay(packed=False)
     send(guest, 5)
     index = Field(guest, guest.transmit_ring.used + 2, 2)
     worker.run()
     index.value = 0  # the worker died before it got there
+    if behind != "none":  # ... or even before it had noted both positions
+        worker.rings[0][behind] = 0
     assert guest.sent() == []
     worker.set_up()
     assert len(guest.sent()) == 5
+    send(guest, 3)
+    assert worker.run() == 3
+    assert len(guest.sent()) == 3
 
 
 @pytest.mark.parametrize("laps", [0, 1])

@@ -1,11 +1,14 @@
 """From the guest's transmit queues to the VF: every packet intact, in order and counted."""
 
+import numba
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rig import BORDERS, across, bordered_memory, check_all_is_back
 
-from vio4wd.shm.layout import VM_TO_VF
+from vio4wd.kernels.memory import load64, store64
+from vio4wd.shm.layout import RING, VM_TO_VF
 from vio4wd.testing.guest_memory import GuestMemory
 from vio4wd.testing.mock_guest import MockGuest
 from vio4wd.testing.mock_pool import MockPool, MockPort
@@ -52,6 +55,28 @@ def test_packets_arrive_intact_in_order_and_counted(data, options, data_room):
         assert worker.counters[f"bytes_{name}"] == volume
     assert worker.rings[0]["packets"] == len(sent)
     assert worker.rings[0]["bytes"] == volume
+
+
+@numba.cfunc("int64(int64, int64, int64, int64)")
+def note_position(note, b, packets, n):
+    """A VF that takes nothing, but notes a number whose address stands behind the note."""
+    store64(note, load64(load64(note + 8)))
+    return 0
+
+
+@RINGS
+def test_the_next_worker_sends_nothing_that_was_sent(packed):
+    guest, pool = MockGuest(packed=packed), MockPool()
+    note = np.zeros(2, np.int64)
+    vf = {"tx": note_position.address, "tx_a": note.ctypes.data}
+    worker = MockWorker(VM_TO_VF, [guest], pool, None, offloads=vf)
+    note[1] = worker.rings.ctypes.data + RING.fields["last_avail"][1]
+    for number in range(5):
+        guest.send(numbered_packet(number, 100))
+    guest.publish()
+    worker.run()
+    # Where it would begin if this one died while the VF takes the packets.
+    assert note[0] == 5
 
 
 @RINGS

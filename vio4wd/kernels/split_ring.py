@@ -181,7 +181,14 @@ def complete_split(item, vring, scratch, n):
 def start_split(item, vring):
     """Publish what a worker that died may have left, and tell the guest that it need not kick (§2.7.10)."""
     v = vring_at(vring)
-    store16_release(v.used + 2, ring_at(v.ring).used)
+    r = ring_at(v.ring)
+    # Both positions are the same but in the middle of `complete_split`, when all entries are written.
+    ahead = (r.used - r.last_avail) & 0xFFFF
+    if ahead < 0x8000:
+        r.last_avail = r.used
+    else:
+        r.used = r.last_avail
+    store16_release(v.used + 2, r.used)
     store16(v.used, 1)  # VIRTQ_USED_F_NO_NOTIFY
     if v.log_used >= 0:  # it may not have marked what it wrote last
         log_write(item, v.log_used, 4 + 8 * v.size)

@@ -1,4 +1,4 @@
-"""One burst from a guest to its VF: collect chains, copy them into mbufs, send, give the chains back.
+"""One burst from a guest to its VF: collect chains, copy them into mbufs, give the chains back, send.
 
 Chains of one plain buffer, which is nearly all of them, are found and copied in two tight loops, so
 that the cache misses of a burst overlap. Any other chain is walked and copied on its own in between.
@@ -298,7 +298,7 @@ def _send(context, item, n):
 
 @inner
 def _take(context, item, vring, limit):
-    """Move up to `limit` packets of one queue to the VF; returns the number of chains to give back."""
+    """Copy up to `limit` packets of one queue into PACKETS; returns the number of chains to give back."""
     ctx = context_at(context)
     it = item_at(item)
     scratch = ctx.scratch
@@ -313,8 +313,6 @@ def _take(context, item, vring, limit):
     n = _copy_out(context, item, vring, n)
     if n < limit:
         call4(ctx.free, 0, 0, scratch + PACKETS + 8 * n, limit - n)
-    if n > 0:
-        ring_at(vring_at(vring).ring).bytes += _send(context, item, n)
     return n
 
 
@@ -353,11 +351,17 @@ def _forward(context, item, vring):
     for i in range(n):
         store64(scratch + USED_LENGTH + 8 * i, 0)
     before, wrap = r.used, r.used_wrap
+    # Before they are sent: should the worker die in between, they are lost, whereas the next one would
+    # send packets twice that it found in the ring after they had been sent.
     if it.packed:
         complete_packed(item, vring, scratch, n)
-        notify_packed(context, item, vring, before, wrap)
     else:
         complete_split(item, vring, scratch, n)
+    if not v.drain:
+        r.bytes += _send(context, item, n)
+    if it.packed:
+        notify_packed(context, item, vring, before, wrap)
+    else:
         notify_split(context, item, vring)
     r.packets += n
     return n
