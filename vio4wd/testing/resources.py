@@ -56,5 +56,6 @@ def _mappings(pid: int) -> collections.Counter[str]:
 
 
 def _kind(target: str) -> str:
-    # Inode numbers tell two sockets or pipes apart, which nobody wants here.
-    return re.sub(r":\[\d+\]", "", target)
+    # Inode numbers tell two sockets or pipes apart, which nobody wants here; and DPDK names files after
+    # the process, which would tell a worker from its successor.
+    return re.sub(r":\[\d+\]|(?<=\d)_\d+$", "", target)
