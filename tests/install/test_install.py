@@ -4,6 +4,7 @@ The packages that the program needs are those of this environment; nothing is do
 """
 
 import importlib.metadata
+import json
 import os
 import shutil
 import site
@@ -107,6 +108,13 @@ def test_units_start_what_is_installed(stage):
         programs = [line.partition("=")[2].split()[0] for line in lines if line.startswith("ExecStart")]
         assert programs
         assert all((stage.root / program[1:]).is_file() for program in programs)
+
+
+def test_management_software_finds_the_backend(stage):
+    described = json.loads((stage.local / "share/qemu/vhost-user/50-vio4wd-net.json").read_text())
+    done = stage.run(Path(described["binary"]).name, "--print-capabilities", "--nonsense")
+    assert json.loads(done.stdout)["type"] == described["type"] == "net"
+    assert (stage.root / described["binary"][1:]).is_file()
 
 
 def test_manuals_and_completion_are_there(stage):

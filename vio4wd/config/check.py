@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import grp
+import os
 import pwd
+import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -50,6 +52,7 @@ def cross_check(
     _check_controls(fields, given, errors, warnings)
     _check_accounts(fields, given, errors, warnings)
     _check_sockets(fields, given, errors)
+    _check_backend(fields, given, errors)
 
 
 def _names(field: str) -> str:
@@ -177,3 +180,23 @@ def _check_sockets(fields: dict[str, Any], given: Mapping[str, Given], errors: l
     if len(longest.encode()) > SOCKET_PATH_BYTES:
         origin = given["vhost_path"].origin if "vhost_path" in given else given["vhost_socket"].origin
         errors.append(f"{origin}: {longest} is longer than {SOCKET_PATH_BYTES} bytes, the most of a socket")
+
+
+def _check_backend(fields: dict[str, Any], given: Mapping[str, Given], errors: list[str]) -> None:
+    """A guest has one socket."""
+    exclusive = (
+        ("backend_fd", "backend_socket"),
+        ("backend_fd", "dynamic_sockets"),
+        ("backend_fd", "vhost_client"),
+        ("backend_socket", "dynamic_sockets"),
+    )
+    for field, other in exclusive:
+        if field in fields and fields.get(other):
+            errors.append(f"{given[field].origin} and {given[other].origin} exclude each other")
+    if "backend_fd" in fields:
+        try:
+            is_socket = stat.S_ISSOCK(os.fstat(fields["backend_fd"]).st_mode)
+        except OSError:
+            is_socket = False
+        if not is_socket:
+            errors.append(f"{given['backend_fd'].origin}: {fields['backend_fd']} is no open socket")

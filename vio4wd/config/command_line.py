@@ -53,6 +53,11 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("-v", "--version", action=VersionAction)
     parser.add_argument("--config", metavar="FILE", help="read variables from this file first")
+    parser.add_argument(
+        "--print-capabilities",
+        action="store_true",
+        help="print as JSON what kind of backend this is, and exit",
+    )
     parser.add_argument("--check-config", action="store_true", help="say what is wrong with it, and exit")
     groups: dict[str, Any] = {}
     for option in OPTIONS:

@@ -26,6 +26,7 @@ class Settings:
     Attributes:
         zmq_config_ep, zmq_port_control_ep, zmq_stats_ep, zmq_core_sched_ep: None: not served.
         ovsdb_sock: remote as the ovs package names it ("unix:/PATH"), None: not followed.
+        backend_socket, backend_fd: the one guest's socket instead of all relays'; None: none.
         ipc: file to watch for commands, None: none.
         vhost_username, vhost_groupname: exist on this machine; None: leave the sockets' owner alone.
         pins: relay -> CPU of VF to VM, CPU of VM to VF; all of them are in `cpus`.
@@ -49,6 +50,8 @@ class Settings:
     vhost_groupname: str | None = None
     vhost_path: Path = Path("/tmp")
     vhost_socket: str = "virtio-forwarder%u.sock"
+    backend_socket: Path | None = None
+    backend_fd: int | None = None
     vhost_client: bool = False
     dynamic_sockets: bool = False
     enable_mrgbuf: bool = False
@@ -133,8 +136,12 @@ def _convert(option: Option, given: Given, fields: dict[str, object], errors: li
 
 
 def _foreground(line: CommandLine, fields: dict[str, object], errors: list[str]) -> None:
-    """Split --nodaemon[=log_syslog] into its two fields; a daemon has no stderr to log to."""
-    how = fields.pop("daemon", None)
+    """Split --nodaemon[=log_syslog] into its two fields; a daemon has no stderr to log to.
+
+    A program that manages backends does not want them to leave the foreground.
+    """
+    managed = fields.keys() & {"backend_socket", "backend_fd"}
+    how = fields.pop("daemon", "" if managed else None)
     if how not in (None, "", "log_syslog"):
         errors.append(f"{line.given['daemon'].origin}: {how!r}: only log_syslog can follow --nodaemon")
     fields["daemon"] = how is None

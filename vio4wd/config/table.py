@@ -190,6 +190,26 @@ OPTIONS: Final[tuple[Option, ...]] = (
         valid="file name with exactly one %u",
         help="Names of the vhost-user sockets, %u stands for the relay's number.",
     ),
+    Option(
+        field="backend_socket",
+        group=Group.GUESTS,
+        flags=("--socket-path",),
+        convert=values.path,
+        metavar="PATH",
+        valid="absolute path",
+        help="Serve one guest only, as relay 0, with its socket here, and stay in the foreground: how QEMU "
+        "and libvirt start backend programs.",
+    ),
+    Option(
+        field="backend_fd",
+        group=Group.GUESTS,
+        flags=("--fd",),
+        convert=values.descriptor,
+        metavar="FD",
+        valid="number of an open socket, listening or connected",
+        help="The same with a socket that was opened before. If it is connected, the daemon ends when the "
+        "other side hangs up.",
+    ),
     _switch(
         "vhost_client",
         Group.GUESTS,

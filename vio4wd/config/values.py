@@ -50,6 +50,7 @@ def _digits(text: str) -> int | None:
 cpu = number_in(0, 8191, "CPU")
 relay = number_in(0, RELAYS - 1, "relay")
 log_level = number_in(0, 7, "log level")
+descriptor = number_in(0, 1 << 20, "file descriptor")
 
 
 def cpus(text: str) -> tuple[int, ...]:

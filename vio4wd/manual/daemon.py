@@ -28,8 +28,21 @@ _FILES: Final = {
     "environment",
 }
 
+_BACKEND: Final = (
+    "With --socket-path or --fd it follows the conventions of QEMU for backend programs (vhost-user.rst): it "
+    "serves one guest, whose relay is number 0, stays in the foreground, and ends with SIGTERM. CPUs and the "
+    "VF are given as always, and each such process has a --pid-path of its own:",
+    "--print-capabilities tells management software what this is.",
+)
+_BACKEND_EXAMPLE: Final = (
+    "vio4wd-master --socket-path=/run/vm1/net.sock --pid-path=/run/vm1 --cpus=2 --add-pci-vf=0000:05:08.1=0",
+)
+
 #: Bodies in roff by title.
 SECTIONS: Final = {
+    "BACKEND PROGRAM": roff.paragraph(_BACKEND[0])
+    + roff.verbatim(_BACKEND_EXAMPLE)
+    + roff.paragraph(_BACKEND[1]),
     "EXIT STATUS": "".join(roff.item(roff.bold(code), text) for code, text in _STATUSES.items()),
     "SIGNALS": "".join(roff.item(roff.bold(name), text) for name, text in _SIGNALS.items()),
     "FILES": "".join(roff.item(roff.italic(path), text) for path, text in _FILES.items()),

@@ -110,6 +110,7 @@ class Daemon:
         self._workers: Workers | None = None
         self._reloader: Reloader | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._stop = asyncio.Event()
         self._clean = False
 
     def clean_up(self) -> None:
@@ -120,18 +121,17 @@ class Daemon:
             self._pid_file.remove()
 
     async def run(self) -> None:
-        """Start, serve until SIGTERM or SIGINT, stop.
+        """Start, serve until SIGTERM or SIGINT (or until the only frontend leaves), stop.
 
         Raises:
             MasterError, DpdkError, SegmentError, SocketError: it could not start.
         """
-        stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
+            loop.add_signal_handler(number, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, self._hang_up)
         deadline = Deadline(STOP_TIME, self._worker_pids, self.clean_up)
-        stopping = asyncio.create_task(stop.wait())
+        stopping = asyncio.create_task(self._stop.wait())
         try:
             async with contextlib.AsyncExitStack() as stack:
                 starting = asyncio.create_task(self._start(stack))
@@ -192,10 +192,10 @@ class Daemon:
         await workers.start()
 
         controller = MasterController(self._relays, sockets, placement)
-        if not settings.dynamic_sockets:
-            for relay in self._relays:
-                await sockets.open(relay, str(settings.socket_path(relay.number)))
+        await self._open_sockets(sockets)
         await self._attach_static(controller)
+        if settings.backend_fd is not None:  # last, for its frontend may ask but once what the VF can do
+            await sockets.adopt(self._relays[0], settings.backend_fd, self._stop.set)
         plane = ControlPlane(settings, controller, lambda: snapshot.take(tables, cycles()))
         stack.push_async_callback(self._close_plane, plane, controller)
         await self._open_plane(plane)
@@ -224,6 +224,15 @@ class Daemon:
         _log.info("%s, hugepages from %s", eal.version(), huge_dir)
         now, then = cycles(), time.monotonic_ns()
         return (now - at) * 1_000_000_000 // (then - began)
+
+    async def _open_sockets(self, sockets: GuestSockets) -> None:
+        """All relays' sockets, or the only one that was asked for, or none."""
+        settings = self._settings
+        if settings.backend_socket is not None:
+            await sockets.open(self._relays[0], str(settings.backend_socket))
+        elif settings.backend_fd is None and not settings.dynamic_sockets:
+            for relay in self._relays:
+                await sockets.open(relay, str(settings.socket_path(relay.number)))
 
     async def _attach_static(self, controller: MasterController) -> None:
         """One VF that is missing must not keep the others from being served."""

@@ -6,12 +6,16 @@ import asyncio
 import grp
 import os
 import pwd
+import socket
+from collections.abc import Callable
 
 from vio4wd.config.options import Settings
 from vio4wd.master.guest_listener import GuestListener
 from vio4wd.master.relay import Relay
 from vio4wd.shm import layout
 from vio4wd.vhost.client import VhostClient
+from vio4wd.vhost.connected import VhostConnected
+from vio4wd.vhost.errors import SocketError
 from vio4wd.vhost.features import Offer, offer
 from vio4wd.vhost.server import VhostServer
 from vio4wd.vhost.socket_path import Access
@@ -30,7 +34,7 @@ class GuestSockets:
         self._tables = tables
         self._find_node = find_node
         self._access = Access(_uid(settings.vhost_username), _gid(settings.vhost_groupname))
-        self._open: dict[int, VhostServer | VhostClient] = {}
+        self._open: dict[int, VhostServer | VhostClient | VhostConnected] = {}
         self._dynamic: dict[int, str] = {}
 
     async def open(self, relay: Relay, path: str, *, dynamic: bool = False) -> None:
@@ -54,6 +58,34 @@ class GuestSockets:
         if dynamic:
             self._dynamic[relay.number] = path
         self._tables["relays"][relay.number]["socket"] = path.encode()
+
+    async def adopt(self, relay: Relay, fd: int, ended: Callable[[], None]) -> None:
+        """Serve the relay's guest on a socket that is open.
+
+        Args:
+            fd: listening, or connected to the frontend; taken over.
+            ended: called when a frontend that was connected leaves.
+
+        Raises:
+            SocketError: it is no unix stream socket.
+        """
+        sock = socket.socket(fileno=fd)
+        if (sock.family, sock.type) != (socket.AF_UNIX, socket.SOCK_STREAM):
+            sock.close()
+            raise SocketError(f"descriptor {fd} is no unix stream socket")
+        sock.setblocking(False)
+        listener = GuestListener(relay, self._tables, find_node=self._find_node)
+        name = f"relay {relay.number}"
+        made: VhostServer | VhostConnected
+        if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            path = os.fsdecode(sock.getsockname()) or f"fd:{fd}"
+            made = VhostServer(name, path, listener, self._offer(relay))
+            await made.start(sock)
+        else:
+            made = VhostConnected(name, sock, listener, self._offer(relay), ended)
+            await made.start()
+        self._open[relay.number] = made
+        self._tables["relays"][relay.number]["socket"] = os.fsencode(made.path)
 
     async def close(self, number: int) -> None:
         """Disconnect the relay's guest and remove the socket; none there is no error."""

@@ -59,15 +59,21 @@ class VhostServer:
         """Who is connected; "": nobody."""
         return self._connection.peer if self._connection else ""
 
-    async def start(self) -> None:
+    async def start(self, listening: socket.socket | None = None) -> None:
         """Make the socket and serve whoever connects.
+
+        Args:
+            listening: serve this socket instead, and leave its file alone.
 
         Raises:
             SocketError: it cannot be made.
         """
-        self._sock = bind(self.path, self._access)
-        status = self.path.lstat()
-        self._inode = (status.st_dev, status.st_ino)
+        if listening is None:
+            self._sock = bind(self.path, self._access)
+            status = self.path.lstat()
+            self._inode = (status.st_dev, status.st_ino)
+        else:
+            self._sock = listening
         self._closing = False
         self._task = asyncio.create_task(self._run(self._sock), name=f"vhost-user {self.name}")
 
