@@ -13,6 +13,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Final
@@ -111,14 +112,17 @@ class Daemon:
         self._reloader: Reloader | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._stop = asyncio.Event()
+        self._cleaning = threading.Lock()
         self._clean = False
 
     def clean_up(self) -> None:
-        """Remove shared memory, DPDK's files and the pid file; a second call does nothing."""
-        if not self._clean:
-            self._clean = True
-            leftovers.remove_all(self._instance, str(self._settings.huge_dir))
-            self._pid_file.remove()
+        """Remove shared memory, DPDK's files and the pid file. A second call does nothing but wait for the
+        first: it comes from the deadline's thread when the stop ends in the last moment."""
+        with self._cleaning:
+            if not self._clean:
+                leftovers.remove_all(self._instance, str(self._settings.huge_dir))
+                self._pid_file.remove()
+                self._clean = True
 
     async def run(self) -> None:
         """Start, serve until SIGTERM or SIGINT (or until the only frontend leaves), stop.
