@@ -40,7 +40,7 @@ from vio4wd.testing.process import ChildProcess
 from vio4wd.testing.wait import wait_for
 
 #: Seconds until the daemon must serve; a busy machine with cold kernels needs the most.
-START_TIMEOUT = 120.0
+START_TIMEOUT = 300.0
 _ANSWER_TIMEOUT = 30.0
 
 
