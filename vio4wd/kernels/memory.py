@@ -202,11 +202,11 @@ def pause(typingctx):
 
 @intrinsic
 def or8(typingctx, address, bits):
-    """Set bits of the byte at an address, atomically among all processes."""
+    """Set bits of the byte at an address, atomically among all processes, after all writes before it."""
 
     def generate(context, builder, signature, args):
         byte = ir.IntType(8)
-        builder.atomic_rmw("or", _pointer(builder, args[0], byte), builder.trunc(args[1], byte), "monotonic")
+        builder.atomic_rmw("or", _pointer(builder, args[0], byte), builder.trunc(args[1], byte), "release")
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64), generate
