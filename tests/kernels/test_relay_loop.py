@@ -7,9 +7,10 @@ import pytest
 
 from vio4wd.shm.layout import VF_TO_VM, VM_TO_VF
 from vio4wd.testing.mock_guest import MockGuest
-from vio4wd.testing.mock_pool import MockPool, MockPort
+from vio4wd.testing.mock_pool import ALLOC_BULK, MockPool, MockPort
 from vio4wd.testing.mock_worker import MockWorker
 from vio4wd.testing.strategies import numbered_packet
+from vio4wd.testing.wait import wait_for
 
 #: Polls without a packet after which nothing is hot any more.
 LONG_SILENCE = 600
@@ -61,6 +62,28 @@ def test_a_silent_direction_is_served_while_another_is_busy(relays):
         relay.send(2)
     worker.run(rounds=len(relays))
     assert [relay.arrived() for relay in relays] == [1] * len(relays)
+
+
+def test_a_silent_direction_is_served_beside_one_that_never_pauses():
+    pool = MockPool(64)
+    # A VF that has a whole burst at each poll, and no guest to take it.
+    vf = {"rx": ALLOC_BULK, "rx_a": pool.address}
+    busy = MockWorker(VF_TO_VM, [], pool, None, offloads=vf)
+    relay = Relay()
+    busy.adopt([relay.worker])
+    thread = threading.Thread(target=busy.run_until_stopped)
+    thread.start()
+    try:
+        wait_for(lambda: busy.account()["loops"] > 10 * LONG_SILENCE, "the silent one to be cold")
+        assert relay.worker.counters["polls"] < busy.counters["polls"]
+        relay.send(1)
+        wait_for(relay.guest.sent, "it to be served")
+    finally:
+        busy.stop()
+        thread.join(60)
+    assert not thread.is_alive()
+    assert relay.arrived() == 1
+    assert busy.counters["dropped_unconnected"] == busy.counters["packets_in"] > 0
 
 
 def test_all_are_served_after_a_long_silence(relays):
