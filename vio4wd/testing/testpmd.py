@@ -115,6 +115,7 @@ class Testpmd:
         memory_mb: MiB of hugepages to begin with; it takes more as it needs.
         huge_dir: the hugetlbfs to take them from, None: the first one.
         arguments: further arguments of testpmd.
+        environment: further arguments of DPDK's environment, such as "--force-max-simd-bitwidth=512".
     """
 
     __test__ = False
@@ -133,6 +134,7 @@ class Testpmd:
         memory_mb: int = 64,
         huge_dir: Path | None = None,
         arguments: Sequence[str] = (),
+        environment: Sequence[str] = (),
     ) -> None:
         # Several may run at once, also in other processes: DPDK names its files by this prefix.
         self._prefix = f"testpmd-{os.getpid()}-{next(_numbers)}"
@@ -143,6 +145,7 @@ class Testpmd:
             *("-m", str(memory_mb), "--single-file-segments", "--no-pci", "--no-telemetry"),
             *(f"--file-prefix={self._prefix}", f"--huge-dir={self._huge_dir}"),
             *(argument for device in devices for argument in ("--vdev", device)),
+            *environment,
             *("--", "-i", "--nb-cores=1", "--no-mlockall", f"--forward-mode={mode}"),
             *(f"--txpkts={packet_size}", f"--rxq={queues}", f"--txq={queues}"),
             *(f"--rxd={descriptors}", f"--txd={descriptors}", f"--total-num-mbufs={mbufs}"),
