@@ -68,6 +68,12 @@ class Counts:
     ring_faults: int
     write_offs: int
 
+    @classmethod
+    def of(cls, flow: np.void) -> Counts:
+        """Those in a record of `numbered_kernel.FLOW`."""
+        names = [field.name for field in dataclasses.fields(cls) if field.name != "sent"]
+        return cls(sent=int(flow["next"]), **{name: int(flow[name]) for name in names})
+
     @property
     def lost(self) -> int:
         """Did not come back; those under way count as well, see `NumberedTraffic.settle`."""
@@ -93,7 +99,7 @@ class NumberedTraffic:
         self._relays = list(relays)
         self._window = window
         self._flows = np.zeros(len(self._relays), FLOW)
-        self._guests: list[_Guest] = []
+        self._guests: list[RingGuest] = []
         self._stop = np.zeros(1, np.int64)
         self._thread: threading.Thread | None = None
         self._hz = 1
@@ -107,7 +113,7 @@ class NumberedTraffic:
         self._hz = self._daemon.snapshot().cycles_per_second
         try:
             for relay, flow in zip(self._relays, self._flows, strict=True):
-                guest = _Guest(flow, _MARKS | relay)
+                guest = RingGuest(flow, _MARKS | relay)
                 self._guests.append(guest)
                 guest.connect(self._daemon, relay)
                 flow["patience"] = int(PATIENCE * self._hz)
@@ -124,11 +130,7 @@ class NumberedTraffic:
 
     def counts(self, relay: int) -> Counts:
         """What became of the packets of a relay's guest so far."""
-        flow = self._flow(relay)
-        values = {
-            field.name: int(flow[field.name]) for field in dataclasses.fields(Counts) if field.name != "sent"
-        }
-        return Counts(sent=int(flow["next"]), **values)
+        return Counts.of(self._flow(relay))
 
     def wait_arrivals(self, relay: int, count: int = 1) -> None:
         """Return when so many more packets have come back to a relay's guest.
@@ -195,8 +197,13 @@ class NumberedTraffic:
         return record
 
 
-class _Guest:
-    """Memory, rings and connection of one flow."""
+class RingGuest:
+    """Memory, rings and connection of one flow.
+
+    Args:
+        flow: record of `numbered_kernel.FLOW`; what the owner writes is filled in, but for the window.
+        mark: a number that no other guest has.
+    """
 
     def __init__(self, flow: np.void, mark: int) -> None:
         self._memory = Memory()
