@@ -28,6 +28,7 @@ from vio4wd.testing.process import ChildProcess
 from vio4wd.testing.wait import wait_for
 
 _ECHO_PORT = 7
+_DISCARD_PORT = 9
 _CHUNK = 16384
 #: Seconds between chunks: some 20 Mbit/s each way, which leaves an emulated guest time for other things.
 _PAUSE = 0.005
@@ -87,6 +88,40 @@ class Ping:
 
     def close(self) -> None:
         self._process.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Flood:
+    """UDP packets to a guest, some thousand a second, so that unread ones are in its queue at any time.
+
+    They go to a port where nobody listens; with numbers in them, so that no two are the same.
+    """
+
+    def __init__(self, namespace: Namespace, address: str) -> None:
+        self._stop = threading.Event()
+        self._socket = namespace.socket(kind=socket.SOCK_DGRAM)
+        self._thread = threading.Thread(target=self._send, args=((address, _DISCARD_PORT),))
+        self._thread.start()
+
+    def _send(self, target: tuple[str, int]) -> None:
+        number = 0
+        while not self._stop.wait(0.002):
+            for _ in range(8):
+                number += 1
+                with contextlib.suppress(ConnectionRefusedError, BlockingIOError):
+                    self._socket.sendto(number.to_bytes(8, "little") * 150, target)
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._socket.close()
 
     def __enter__(self) -> Self:
         return self
