@@ -56,6 +56,6 @@ def _mappings(pid: int) -> collections.Counter[str]:
 
 
 def _kind(target: str) -> str:
-    # Inode numbers tell two sockets or pipes apart, which nobody wants here; and DPDK names files after
-    # the process, which would tell a worker from its successor.
-    return re.sub(r":\[\d+\]|(?<=\d)_\d+$", "", target)
+    # Inode numbers tell two sockets or pipes apart, which nobody wants here; DPDK names files after the
+    # process, which would tell a worker from its successor, and numbers those of hugepages.
+    return re.sub(r":\[\d+\]|(?<=\d)_\d+$|(?<=map_)\d+$", "", target)
