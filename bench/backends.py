@@ -178,7 +178,8 @@ class Command:
         with ChildProcess(words, directory / "output.log") as process:
             wait_for(lambda: socket.exists() or not process.running(), f"{self.name} to make {socket}")
             if not process.running():
-                raise MeasureError(f"{self.name} ended with status {process.status()}:\n{process.tail()}")
+                said = process.tail().strip() or "it said nothing"
+                raise MeasureError(f"it ended with status {process.status()}: {said}")
             yield _ServedCommand(socket)
 
 

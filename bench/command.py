@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -95,6 +95,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     result = Result(machine.describe(), _settings(given))
     given.out.mkdir(parents=True, exist_ok=True)
     os.sched_setaffinity(0, {given.guest_cpu})
+    # Whoever ends us, children and their files go first.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="v4b-") as place:
         run = _run(given, Path(place), console)
         try:
@@ -144,24 +146,24 @@ def _problem(given: argparse.Namespace) -> str | None:
 
 def _settings(given: argparse.Namespace) -> dict[str, str]:
     """How the run is done, for the report."""
-    return {
-        "command": " ".join(["python -m bench", *map(_quoted, sys.argv[1:])]),
-        "windows": f"{_default(given.windows, given.quick, 1, 5)} of "
-        f"{_default(given.seconds, given.quick, 0.5, 2):g} s for each case",
+    windows = _default(given.windows, given.quick, 1, 5)
+    seconds = _default(given.seconds, given.quick, 0.5, 2)
+    found = {
+        "scenarios": f"{', '.join(given.scenarios) or 'all'}{' (--quick)' if given.quick else ''}",
+        "windows": f"{windows:g} of {seconds:g} s for each case",
         "worker's CPU": str(given.worker_cpu),
         "CPU of guest and all else": str(given.guest_cpu),
         "day": time.strftime("%Y-%m-%d"),
     }
+    if given.only:
+        found["cases"] = f"those with {' and '.join(given.only)}"
+    return found
 
 
 def _default(value: float | None, quick: bool, if_quick: float, otherwise: float) -> float:
     if value is not None:
         return value
     return if_quick if quick else otherwise
-
-
-def _quoted(word: str) -> str:
-    return word if re.fullmatch(r"[\w=./:-]+", word) else f"'{word}'"
 
 
 def _run(given: argparse.Namespace, place: Path, console: Console) -> Run:

@@ -40,7 +40,7 @@ def _draw(rows: Sequence[Row], path: Path) -> None:
         figure, axes = plt.subplots(
             1,
             len(panels),
-            figsize=(5.0 + 3.5 * (len(panels) - 1), height),
+            figsize=(7.0 + 4.0 * (len(panels) - 1), height),
             squeeze=False,
             layout="constrained",
         )
