@@ -14,8 +14,8 @@ from vio4wd.testing.wait import wait_for
 
 RELAYS = range(1, 9)
 KILLS = 6
-#: Hugepages of 2 MiB that there may be more in the end: what four of the two dozen pools take that are made
-#: anew, since a pool seldom fits exactly where the last one was.
+#: Hugepages of 2 MiB that there may be more in the end. A killed worker leaves in DPDK's shared memory what
+#: DPDK had allocated for it, about a page; a pool takes ten, and two dozen are made anew.
 MORE_PAGES = 40
 
 DAEMON_CPUS = (0, 1)
