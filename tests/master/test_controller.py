@@ -46,6 +46,20 @@ def refused(code, match=None):
     assert caught.value.code == code
 
 
+def test_a_device_that_is_taken_away(tmp_path):
+    async def scenario(desk):
+        await desk.controller.add([VF], 1, False, None, 0)
+        first = desk.relays[1].device
+        await desk.controller.lost(1, first)
+        assert desk.relays[1].device is None
+        assert not desk.stage.hardware.ports
+        await desk.controller.add([VF], 1, False, None, 0)
+        await desk.controller.lost(1, first)  # what was lost is not what there is now
+        assert desk.relays[1].device is not None
+
+    play(tmp_path, scenario)
+
+
 def test_add_and_remove(tmp_path):
     async def scenario(desk):
         controller = desk.controller

@@ -70,6 +70,21 @@ class MasterController:
             if decisions.remove_changes(self.attached(), relay, devices, name, conditional):
                 await self._detach(relay)
 
+    async def lost(self, relay: int, device: Device) -> None:
+        """Let go of a device that was unplugged or is wanted back by the kernel, if still attached."""
+        async with self._changing:
+            if self._relays[relay].device is not device:
+                return
+            _log.warning(
+                "relay %d: %s is taken away (unplugged, or its physical function was told to have no VFs)",
+                relay,
+                device.name,
+            )
+            try:
+                await self._detach(relay)
+            except ControlError as error:
+                _log.error("relay %d: %s", relay, error)
+
     async def add_sock(
         self, devices: Sequence[str], path: str, conditional: bool, name: str | None, mode: int
     ) -> None:

@@ -205,7 +205,7 @@ class Daemon:
         await self._open_plane(plane)
         self._reloader = Reloader(settings, self._read_again, controller, placement)
         stack.push_async_callback(self._end_tasks)
-        self._spawn(Upkeep(tables, self._relays, placement, devices).run())
+        self._spawn(Upkeep(tables, self._relays, placement, devices, controller.lost).run())
         self._spawn(self._feed_watchdog(workers))
         _log.info("serving (pid %d, instance %s)", os.getpid(), self._instance)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from vio4wd.dpdk.errors import DpdkError
 from vio4wd.master.devices import DeviceThread
 from vio4wd.master.placement import Placement
 from vio4wd.master.relay import Relay
+from vio4wd.master.roles import Device
 from vio4wd.shm import layout
 
 _log = logging.getLogger(__name__)
@@ -19,15 +20,25 @@ INTERVAL: Final = 1.0
 
 
 class Upkeep:
-    """Writes the parts of the relay table that nobody tells the master about."""
+    """Writes the parts of the relay table that nobody tells the master about.
+
+    Args:
+        lost: called for a relay whose device was unplugged, or is wanted back by the kernel.
+    """
 
     def __init__(
-        self, tables: layout.Tables, relays: Sequence[Relay], placement: Placement, devices: DeviceThread
+        self,
+        tables: layout.Tables,
+        relays: Sequence[Relay],
+        placement: Placement,
+        devices: DeviceThread,
+        lost: Callable[[int, Device], Awaitable[None]],
     ) -> None:
         self._tables = tables
         self._relays = relays
         self._placement = placement
         self._devices = devices
+        self._lost = lost
         self._errors: set[tuple[int, int]] = set()
 
     async def run(self) -> None:
@@ -39,20 +50,26 @@ class Upkeep:
             for relay in self._relays:
                 if relay.port is not None and not relay.lock.locked():
                     async with relay.lock:
-                        await self._read_port(relay)
+                        device = relay.device
+                        gone = await self._read_port(relay)
+                    if gone and device is not None:
+                        await self._lost(relay.number, device)
 
-    async def _read_port(self, relay: Relay) -> None:
+    async def _read_port(self, relay: Relay) -> bool:
+        """Whether the port must be detached."""
         port, pool = relay.port, relay.pool
         if port is None or pool is None:
-            return
+            return False
         row = self._tables["relays"][relay.number]
         was_up = bool(row["link_up"])
         try:
+            if await self._devices.run(port.gone):
+                return True
             counters = await self._devices.run(port.stats)
             up = await self._devices.run(port.link_up)
         except DpdkError as error:
             _log.warning("relay %d: %s", relay.number, error)
-            return
+            return False
         row["link_up"] = int(up)
         row["port_imissed"] = counters.rx_missed
         row["port_ierrors"] = counters.rx_errors
@@ -60,6 +77,7 @@ class Upkeep:
         row["pool_free"] = await self._devices.run(pool.available)
         if up != was_up:
             _log.info("relay %d: link of %s is %s", relay.number, port.device, "up" if up else "down")
+        return False
 
     def _report_rings(self) -> None:
         """Name each ring once that a worker has stopped."""

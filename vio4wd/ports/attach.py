@@ -105,6 +105,7 @@ class AttachedPort:
         configured: ethdev.Configured,
         lane: Lane | None,
         link: Callable[[], bool],
+        gone: Callable[[], bool],
         resources: contextlib.ExitStack,
     ) -> None:
         self.device = device
@@ -119,6 +120,7 @@ class AttachedPort:
         self._port = port
         self._lane = lane
         self._link = link
+        self._gone = gone
         self._resources = resources
 
     def __repr__(self) -> str:
@@ -129,8 +131,11 @@ class AttachedPort:
         return self._link()
 
     def gone(self) -> bool:
-        """Whether the hardware was unplugged, or the kernel waits to take it: detach the port."""
-        return self._port.gone()
+        """Whether the hardware was unplugged, or the kernel waits to take it: detach the port.
+
+        A bond lets go of a member that is to go, and is gone itself when it has no member left.
+        """
+        return self._gone()
 
     def stats(self) -> PortStats:
         """The driver's counters.
@@ -207,6 +212,7 @@ def start(
     options: PortOptions,
     stack: contextlib.ExitStack,
     link: Callable[[], bool],
+    gone: Callable[[], bool] | None = None,
     between: Callable[[], None] | None = None,
 ) -> AttachedPort:
     """Configure and start a probed port, find out how it is polled, and take over the stack.
@@ -214,6 +220,7 @@ def start(
     Args:
         devargs: the device for DPDK.
         link: whether the link is up.
+        gone: for `AttachedPort.gone`, None: as the port says.
         between: for `Pump.add`.
 
     Raises:
@@ -235,7 +242,7 @@ def start(
         stack.callback(place.pump.remove, lane)
         ref = PortRef("rings", rx=rings[0].name, tx=rings[1].name, tx_offloads=offloads)
     _log.info("%s is port %d, driver %s, %s", device, port.port_id, info.driver, ref.kind)
-    return AttachedPort(device, ref, port, info, configured, lane, link, stack.pop_all())
+    return AttachedPort(device, ref, port, info, configured, lane, link, gone or port.gone, stack.pop_all())
 
 
 def configure(port: Port, pool: Pool, options: PortOptions) -> ethdev.Configured:

@@ -11,6 +11,7 @@ active member is left alone: a bond without members cannot start again.
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 from collections.abc import Sequence
 
@@ -85,6 +86,10 @@ class _Watch:
             except DpdkError as error:
                 _log.error("%s: %s", self._name, error)
 
+    def forget(self, member: _Member) -> None:
+        """Watch a member no more; called like `look`."""
+        self._members = [other for other in self._members if other is not member]
+
     def _others_active(self, member: _Member) -> bool:
         """Whether the bond uses another member than this one."""
         return any(port != member.port.port_id for port in bonding.active_members(self._bond))
@@ -136,4 +141,23 @@ def attach_bond(
             return any(entry.link_up() for entry in found)
 
         place = Place(relay, pool, pump, None)
-        return start(name, name, Port(bond), place, options or PortOptions(), stack, link, watch.look)
+
+        def gone() -> bool:
+            leaving = [entry for entry in found if entry.port.gone()]
+            if len(leaving) == len(found):
+                return True
+            for entry in leaving:
+                found.remove(entry)
+                pump.paused(functools.partial(_take_out, watch, entry))
+                devices.remove(entry.port.port_id)
+                _log.warning("%s goes on without %s, which is taken away", name, entry.device)
+            return False
+
+        port = Port(bond)
+        return start(name, name, port, place, options or PortOptions(), stack, link, gone, watch.look)
+
+
+def _take_out(watch: _Watch, member: _Member) -> None:
+    """Called by the pump's thread: the bond and the watch know the member no more."""
+    watch.forget(member)
+    member.leave()

@@ -29,6 +29,12 @@ def kernel_driver(address: str, sysfs: Path = SYSFS) -> str:
     return link.resolve().name if link.exists() else ""
 
 
+def numa_node(address: str, sysfs: Path = SYSFS) -> int:
+    """NUMA node of a PCI device, -1: it is on none, or there is no such device."""
+    path = sysfs / "bus/pci/devices" / address / "numa_node"
+    return _number(path) if path.exists() else -1
+
+
 def require_usable(address: str, sysfs: Path = SYSFS) -> None:
     """Check that DPDK may take a PCI device.
 
