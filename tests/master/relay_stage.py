@@ -43,6 +43,9 @@ class FakeHardware:
         self.pools, self.ports, self.sent = {}, [], []
         self.fail = ""
 
+    def node_of(self, device):
+        return 0
+
     async def make_pool(self, relay, node):
         pool = FakePool(f"pool{relay}_{next(self._numbers)}")
         self.pools[pool.name] = pool
@@ -96,15 +99,21 @@ class FakeWorker:
 
 
 class Stage:
-    """Workers on CPUs 11, 12, ...; relays on demand. `check()` holds whenever nothing is under way."""
+    """Workers on CPUs 11, 12, ...; relays on demand. `check()` holds whenever nothing is under way.
 
-    def __init__(self, cpus=(11, 12), pins=None):
+    `nodes`: NUMA node of each CPU, all on 0 where it says nothing; devices are on 0.
+    """
+
+    def __init__(self, cpus=(11, 12), pins=None, nodes=None):
+        nodes = nodes or dict.fromkeys(cpus, 0)
         self.tables = np.zeros(1, layout.TABLES)[0]
         for column in ("vf_to_vm_slot", "vm_to_vf_slot", "port_id"):
             self.tables["relays"][column] = -1
         self.workers = [FakeWorker() for _ in cpus]
         self.hardware = FakeHardware(self)
-        self.placement = Placement(cpus, self.tables, pins or {}, same_numa=False)
+        self.placement = Placement(
+            cpus, self.tables, pins or {}, same_numa=False, node_of_cpu=nodes.__getitem__
+        )
         self.relays = []
 
     def relay(self, number=1):

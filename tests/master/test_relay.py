@@ -40,6 +40,31 @@ def test_both_sides_are_served_whatever_comes_first():
             assert row["device"] == b"net_null0,size=64"
 
 
+def test_pool_and_workers_are_near_the_guest():
+    @play
+    async def scenario():
+        stage = Stage(nodes={11: 0, 12: 1})
+        relay = stage.relay()
+        await relay.attach(VF)
+        assert (relay.slots, stage.tables["relays"][1]["numa_node"]) == ((0, 0), 0)  # near the device
+        await relay.guest_resume(guest(), 1)
+        assert (relay.slots, stage.tables["relays"][1]["numa_node"]) == ((1, 1), 1)
+        await relay.guest_resume(guest(memory=2), -1)  # cannot be told: stays
+        assert (relay.slots, stage.tables["relays"][1]["numa_node"]) == ((1, 1), 1)
+        stage.check()
+
+
+def test_a_pin_outranks_the_guests_node():
+    @play
+    async def scenario():
+        stage = Stage(nodes={11: 0, 12: 1}, pins={1: (11, 12)})
+        relay = stage.relay()
+        await relay.attach(VF)
+        await relay.guest_resume(guest(), 1)
+        assert (relay.slots, stage.tables["relays"][1]["numa_node"]) == ((0, 1), 1)
+        stage.check()
+
+
 def test_a_side_alone_is_drained():
     @play
     async def scenario():

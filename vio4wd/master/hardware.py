@@ -11,7 +11,7 @@ from vio4wd.master import numa
 from vio4wd.master.announce import send_frame
 from vio4wd.master.devices import DeviceThread
 from vio4wd.master.roles import Device
-from vio4wd.ports import names
+from vio4wd.ports import names, pci
 from vio4wd.ports.attach import POOL_SIZE, AttachedPort, PortOptions, attach, data_room
 from vio4wd.ports.bond import attach_bond
 from vio4wd.ports.pump import Pump
@@ -48,6 +48,15 @@ class DpdkHardware:
         parsed = [names.parse(device) for device in self._polled]
         return sorted(name.name for name in parsed if name.kind == "pci")
 
+    def node_of(self, device: Device) -> int:
+        """NUMA node of a device (of a bond: its first member), -1: not known.
+
+        Raises:
+            DeviceNameError: its name is none.
+        """
+        name = names.parse(device.members[0] if device.members else device.name)
+        return pci.numa_node(name.name) if name.kind == "pci" else -1
+
     async def make_pool(self, relay: int, node: int) -> tuple[Pool, int]:
         """A pool on the node, or with a warning on another that has hugepages; and its node.
 
@@ -71,7 +80,7 @@ class DpdkHardware:
 
     async def free_pool(self, pool: Pool) -> None:
         """Give a pool back that no port and no worker uses."""
-        await self._devices.run(pool.free)
+        await self._devices.run(_free, pool)
 
     async def open_port(self, device: Device, relay: int, pool: Pool) -> AttachedPort:
         """Attach and start a device.
@@ -103,3 +112,10 @@ class DpdkHardware:
     async def send(self, port: AttachedPort, pool: Pool, frame: bytes) -> bool:
         """Send a frame to a VF that no worker sends to; False: it had no room."""
         return await self._devices.run(send_frame, port.ref, pool, frame)
+
+
+def _free(pool: Pool) -> None:
+    missing = pool.size - pool.available()
+    if missing:
+        _log.warning("%d of %d packet buffers of %s did not come back", missing, pool.size, pool.name)
+    pool.free()

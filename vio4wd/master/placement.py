@@ -6,7 +6,7 @@ the scheduler's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from vio4wd.master import numa
 from vio4wd.sched import assign
@@ -28,12 +28,13 @@ class Placement:
         pins: Mapping[int, tuple[int, int]],
         *,
         same_numa: bool,
+        node_of_cpu: Callable[[int], int] = numa.node_of_cpu,
     ) -> None:
         self.cpus = tuple(cpus)
         self.pins = dict(pins)
         self._tables = tables
         self._same_numa = same_numa
-        self._nodes = [numa.node_of_cpu(cpu) for cpu in cpus]
+        self._nodes = [node_of_cpu(cpu) for cpu in cpus]
         self._counted = [(0, 0)] * len(self.cpus)
         self._loads = [0.0] * len(self.cpus)
 
@@ -50,12 +51,12 @@ class Placement:
             else:
                 self._loads[slot] = 0.0
 
-    def slots_for(self, relay: int, running: Sequence[int], guest_node: int, vf_node: int) -> tuple[int, int]:
+    def slots_for(self, relay: int, running: Sequence[int], near: int, vf_node: int) -> tuple[int, int]:
         """Slots for the two directions of a relay.
 
         Args:
             running: slots whose workers serve.
-            guest_node: NUMA node of the guest's memory, -1: not known.
+            near: NUMA node whose workers go first, that of the guest's memory if it is known; -1: any.
             vf_node: NUMA node of the VF, -1: not known.
 
         Raises:
@@ -70,7 +71,7 @@ class Placement:
             for slot in running
         ]
         pins = {pinned: cpus for pinned, cpus in self.pins.items() if self._all_run(cpus, running)}
-        first, second = assign.place(relay, pins, candidates, guest_node)
+        first, second = assign.place(relay, pins, candidates, near)
         return self.cpus.index(first), self.cpus.index(second)
 
     def pinned_slot(self, relay: int, direction: int) -> int | None:

@@ -97,7 +97,7 @@ class Relay:
             refusal = ""
             try:
                 self._row["vf_state"] = layout.VF_ADDED
-                pool = await self._need_pool()
+                pool = await self._need_pool(device)
                 self._port = await self._hardware.open_port(device, self.number, pool)
                 self.device = device
                 self._tables["directions"][self.number] = 0
@@ -156,8 +156,10 @@ class Relay:
             self._guest_node = node if guest.queues else -1
             self._publish_guest()
             if self._guest and self._pool and 0 <= node != int(self._row["numa_node"]):
-                _log.info("relay %d: moving its packet pool to the guest's NUMA node %d", self.number, node)
+                _log.info("relay %d: moving to the guest's NUMA node %d", self.number, node)
                 await self._replace_pool()
+                for direction in DIRECTIONS:
+                    self._set_slot(direction, -1)
             refusal = await self._settle()
             if refusal:
                 self._guest = None
@@ -278,7 +280,7 @@ class Relay:
         if self._harmed:
             await self._release_all()
             await self._replace_pool()
-        await self._need_pool()
+        await self._need_pool(self.device)
         self._find_slots()
         refusals = [await self._serve(direction) for direction in DIRECTIONS]
         return next((refusal for refusal in refusals if refusal), "")
@@ -288,8 +290,9 @@ class Relay:
             return
         running = self._workers.running_slots()
         vf_node = -1 if self._port is None else self._port.numa_node
+        near = self._guest_node if self._guest_node >= 0 else vf_node
         try:
-            found = self._placer.slots_for(self.number, running, self._guest_node, vf_node)
+            found = self._placer.slots_for(self.number, running, near, vf_node)
         except PlacementError as error:
             _log.warning("relay %d waits for a worker: %s", self.number, error)
             return
@@ -335,11 +338,12 @@ class Relay:
     async def _release_all(self) -> None:
         await asyncio.gather(*(self._release(direction) for direction in DIRECTIONS))
 
-    async def _need_pool(self) -> Pool:
+    async def _need_pool(self, device: Device | None) -> Pool:
+        """The relay's pool, made now where there is none: near the guest, else near the device."""
         if self._pool is None:
             node = self._guest_node
-            if node < 0 and self._port is not None:
-                node = self._port.numa_node
+            if node < 0 and device is not None:
+                node = self._hardware.node_of(device)
             self._pool, placed = await self._hardware.make_pool(self.number, node)
             self._row["numa_node"] = placed
             self._row["pool_size"] = self._row["pool_free"] = self._pool.size
@@ -359,7 +363,7 @@ class Relay:
             if port is not None:
                 await self._hardware.close_port(port)
             await self._drop_pool()
-            pool = await self._need_pool()
+            pool = await self._need_pool(self.device)
             if self.device is not None:
                 self._port = await self._hardware.open_port(self.device, self.number, pool)
         except DpdkError as error:

@@ -29,6 +29,9 @@ class Device:
 class Hardware(Protocol):
     """The blocking side: ports and pools. Calls are made one after the other."""
 
+    def node_of(self, device: Device) -> int:
+        """NUMA node of a device (of a bond: its first member), -1: not known."""
+
     async def make_pool(self, relay: int, node: int) -> tuple[Pool, int]:
         """A new pool on the node (-1: any), or on another where that has no room; and its node."""
 
@@ -55,7 +58,5 @@ class Team(Protocol):
 class Placer(Protocol):
     """Who says which worker serves what (`placement.Placement`)."""
 
-    def slots_for(
-        self, relay: int, running: Sequence[int], guest_node: int, vf_node: int
-    ) -> tuple[int, int]: ...
+    def slots_for(self, relay: int, running: Sequence[int], near: int, vf_node: int) -> tuple[int, int]: ...
     def pinned_slot(self, relay: int, direction: int) -> int | None: ...
