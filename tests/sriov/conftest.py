@@ -34,10 +34,13 @@ def place():
 
 @pytest.fixture(scope="session")
 def nics():
-    """Both NICs."""
+    """Both NICs, with four VFs each."""
     from vio4wd.testing.sriov_nic import Nic
 
-    return Nic(0), Nic(1)
+    found = Nic(0), Nic(1)
+    for nic in found:
+        nic.set_count(4)
+    return found
 
 
 @pytest.fixture(scope="session")
@@ -82,6 +85,18 @@ def peer(nics):
         namespace.take(nics[0].vfs()[1].netdev(), "10.1.0.1/24", name="peer0")
         namespace.run("ip", "link", "set", "peer0", "mtu", "9000")
         yield namespace
+
+
+@pytest.fixture(scope="module")
+def guest(daemon, vfs, place):
+    """A guest on relay 1; the CPU of its driver is on the second node."""
+    from vio4wd.testing.kernel_guest import KernelGuest
+
+    with KernelGuest(
+        daemon.socket(1), place / "guest", mac=vfs[0].mac, address="10.1.0.2/24", mtu=9000, cpu=2
+    ) as started:
+        daemon.wait_guest(1)
+        yield started
 
 
 @pytest.fixture

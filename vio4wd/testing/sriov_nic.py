@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import subprocess
 from pathlib import Path
 from typing import Final
 
@@ -66,6 +67,9 @@ class Nic:
         self.number = number
         self.netdev = f"pf{number}"
         self.address = Path("/sys/class/net", self.netdev, "device").resolve().name
+        # The driver of a virtual function waits in vain for a physical function without link.
+        carrier = Path("/sys/class/net", self.netdev, "carrier")
+        wait_for(lambda: carrier.read_text().strip() == "1", f"the link of {self.netdev}")
 
     def vfs(self) -> list[Vf]:
         """The virtual functions that it has now."""
@@ -76,9 +80,24 @@ class Nic:
         ]
 
     def set_count(self, count: int) -> None:
-        """Have so many virtual functions. 0 takes all of them away, whoever uses them: the kernel waits
-        until they have been let go."""
-        Path("/sys/bus/pci/devices", self.address, "sriov_numvfs").write_text(str(count))
+        """Have so many virtual functions, with the kernel's driver and `Vf.mac`, which the NIC enforces.
+
+        0 takes all of them away, whoever uses them: the kernel waits until they have been let go.
+        """
+        device = Path("/sys/bus/pci/devices", self.address)
+        (device / "sriov_drivers_autoprobe").write_text("0")
+        try:
+            (device / "sriov_numvfs").write_text(str(count))
+        finally:
+            (device / "sriov_drivers_autoprobe").write_text("1")
+        for vf in self.vfs():
+            self.set_mac(vf, vf.mac)
+            Path("/sys/bus/pci/drivers_probe").write_text(vf.address)
+
+    def set_mac(self, vf: Vf, mac: str) -> None:
+        """The MAC address of a virtual function from its next reset on."""
+        command = ["ip", "link", "set", self.netdev, "vf", str(vf.number), "mac", mac]
+        subprocess.run(command, check=True, timeout=60)
 
     def set_cable(self, *, plugged: bool) -> None:
         """Pull or plug the cable of its port."""
