@@ -21,7 +21,7 @@ class FakeKernel(Sysfs):
         self.written = []
         self._native = {}
         self._devices = root / "sys/devices/pci0000:00"
-        for driver in ("igb", "igbvf", "vfio-pci", "igb_uio", "nvme"):
+        for driver in ("igb", "igbvf", "vfio-pci", "igb_uio", "mlx5_core", "nvme"):
             self._make(self.pci / "drivers" / driver / "unbind")
         self._make(self.pci / "drivers_probe")
         (root / "sys/class/net").mkdir(parents=True)
@@ -41,10 +41,11 @@ class FakeKernel(Sysfs):
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(os.path.relpath(target, link.parent))
 
-    def add(self, address, driver, *, netdev="", pci_class="0x020000", group=True) -> None:
+    def add(self, address, driver, *, netdev="", pci_class="0x020000", vendor="0x8086", group=True) -> None:
         """A function whose own driver is `driver`; bound to it."""
         node = self.device(address)
         self._make(node / "class", f"{pci_class}\n")
+        self._make(node / "vendor", f"{vendor}\n")
         self._make(node / "driver_override", "(null)\n")
         self._link(self.pci / "devices" / address, node)
         if group:

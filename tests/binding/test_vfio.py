@@ -88,6 +88,15 @@ def test_a_device_that_another_userspace_driver_holds_is_refused(kernel):
     assert vfio.bind(kernel, "0000:06:00.0", force=True)
 
 
+def test_a_card_that_dpdk_shares_with_the_kernel_is_refused(kernel):
+    kernel.add("0000:06:00.1", "mlx5_core", netdev="eth2", vendor="0x15b3")
+    refused(kernel, "0000:06:00.1", "needs no binding: its driver mlx5_core serves", force=True)
+    kernel.unload("mlx5_core")
+    kernel.add("0000:06:00.2", "mlx5_core", vendor="0x15b3")
+    assert kernel.function("0000:06:00.2").driver == ""
+    refused(kernel, "0000:06:00.2", "echo 0000:06:00.2 > /sys/bus/pci/drivers/mlx5_core/bind", force=True)
+
+
 def test_without_module_it_is_refused(kernel):
     vf = kernel.add_vf(0, netdev="eth1")
     kernel.unload("vfio-pci")

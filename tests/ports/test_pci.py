@@ -23,7 +23,7 @@ def machine(root: Path, driver: str = "", pci_class: str = "0x020000", functions
     return root
 
 
-@pytest.mark.parametrize("driver", ["vfio-pci", "uio_pci_generic", "igb_uio", "mlx5_core"])
+@pytest.mark.parametrize("driver", ["vfio-pci", "uio_pci_generic", "igb_uio", "mlx5_core", "mana"])
 def test_a_device_that_is_left_to_processes_is_usable(tmp_path: Path, driver: str):
     sysfs = machine(tmp_path, driver)
     pci.require_usable(ADDRESS, sysfs)

@@ -23,6 +23,7 @@ class PciFunction:
 
     Attributes:
         address: in full, "0000:01:02.3".
+        vendor: PCI vendor, 0: not told.
         network: it is a network device by its class.
         driver: kernel driver, "": none.
         netdevs: its network devices in this network namespace, with whether each is up.
@@ -33,6 +34,7 @@ class PciFunction:
     """
 
     address: str
+    vendor: int
     network: bool
     driver: str
     netdevs: tuple[tuple[str, bool], ...]
@@ -75,6 +77,7 @@ class Sysfs:
         }
         return PciFunction(
             address,
+            vendor=_number(device / "vendor"),
             network=_number(device / "class") >> 16 == _NETWORK_CLASS,
             driver=_target(device / "driver"),
             netdevs=_netdevs(device),

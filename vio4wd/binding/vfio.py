@@ -6,10 +6,11 @@ from typing import Final
 
 from vio4wd.binding.errors import BindingError
 from vio4wd.binding.sysfs import PciFunction, Sysfs
+from vio4wd.config import drivers
 
 DRIVER: Final = "vfio-pci"
 #: Drivers that leave a device to a process, which cannot be asked whether there is one.
-_OTHER_USERSPACE: Final = ("igb_uio", "uio_pci_generic")
+_OTHER_USERSPACE: Final = tuple(driver for driver in drivers.USERSPACE if driver != DRIVER)
 
 
 def bind(sysfs: Sysfs, address: str, *, force: bool = False) -> bool:
@@ -23,12 +24,14 @@ def bind(sysfs: Sysfs, address: str, *, force: bool = False) -> bool:
         False: it was bound already.
 
     Raises:
-        BindingError: there is no such VF, it is in use, or the kernel cannot; all is as before.
+        BindingError: there is no such VF, DPDK needs it under its own driver, it is in use, or the kernel
+            cannot; all is as before.
     """
     function = sysfs.function(address)
     if function.driver == DRIVER:
         return False
     _require_vf(function)
+    _require_unshared(function)
     _require_vfio(sysfs, function)
     if not force:
         _require_unused(function)
@@ -88,6 +91,19 @@ def _require_vf(function: PciFunction) -> None:
         raise BindingError(
             f"{function.address} is a physical function, which its driver must keep: name its VFs "
             f"({', '.join(function.vfs) or 'it has none: write their number to its sriov_numvfs'})"
+        )
+
+
+def _require_unshared(function: PciFunction) -> None:
+    if function.driver in drivers.SHARING:
+        raise BindingError(
+            f"{function.address} needs no binding: its driver {function.driver} serves the kernel and DPDK "
+            f"at once, and DPDK cannot use it on {DRIVER}"
+        )
+    if not function.driver and function.vendor in drivers.SHARING_VENDORS:
+        raise BindingError(
+            f"{function.address} is a card of NVIDIA's, which DPDK uses through the kernel's driver, not on "
+            f"{DRIVER}: echo {function.address} > /sys/bus/pci/drivers/mlx5_core/bind"
         )
 
 

@@ -18,12 +18,8 @@ import re
 from pathlib import Path
 from typing import Final
 
+from vio4wd.config import drivers
 from vio4wd.config.pci import PciAddress, parse_pci
-
-#: Drivers under which DPDK can take a PCI device; the last three serve kernel and DPDK at once.
-USERSPACE_DRIVERS: Final = frozenset(
-    ("vfio-pci", "igb_uio", "uio_pci_generic", "mlx4_core", "mlx5_core", "mana")
-)
 
 #: As the kernel's dev_valid_name(), without the comma that would begin another device argument.
 _NAME: Final = re.compile(r"(?!\.{1,2}$)[^\s/:,]{1,15}")
@@ -70,7 +66,7 @@ def resolve(name: str, root: Path = Path("/")) -> Netdev:
         return Netdev(name, _af_packet(name))
     number, pci = vf
     driver = _link_name(root / "sys/bus/pci/devices" / str(pci) / "driver")
-    usable = driver in USERSPACE_DRIVERS or _represented(node) is not None
+    usable = driver in (*drivers.USERSPACE, *drivers.SHARING) or _represented(node) is not None
     return Netdev(name, str(pci) if usable else _af_packet(name), number, pci)
 
 

@@ -5,13 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from vio4wd.config import drivers
 from vio4wd.dpdk.errors import DpdkError
 
 SYSFS: Final = Path("/sys")
-#: Kernel drivers that leave a device to a process.
-USERSPACE_DRIVERS: Final = ("vfio-pci", "uio_pci_generic", "igb_uio")
-#: Kernel drivers that share a device with a process: it needs no binding (DPDK's mlx4 and mlx5 guides).
-SHARING_DRIVERS: Final = ("mlx4_core", "mlx5_core")
 _NETWORK_CLASS: Final = 0x02
 
 
@@ -53,10 +50,10 @@ def require_usable(address: str, sysfs: Path = SYSFS) -> None:
             f"{address} is a physical function with {functions} virtual functions: attach one of those"
         )
     driver = kernel_driver(address, sysfs)
-    if driver in USERSPACE_DRIVERS or driver in SHARING_DRIVERS:
+    if driver in drivers.USERSPACE or driver in drivers.SHARING:
         return
     present = f"is bound to the kernel driver {driver}" if driver else "is bound to no driver"
     raise DpdkError(
-        f"{address} {present}, not to one that leaves it to DPDK ({', '.join(USERSPACE_DRIVERS)}): "
+        f"{address} {present}, not to one that leaves it to DPDK ({', '.join(drivers.USERSPACE)}): "
         "bind it to vfio-pci first"
     )
