@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -39,7 +39,7 @@ class Stage:
     def bond(self, members: list[str], mode: int = 1, name: str = "net_bonding0"):
         from vio4wd.ports.bond import attach_bond
 
-        return attach_bond(name, members, mode, 1, self.pool, self.pump)
+        return attach_bond(name, members, mode, 1, self.pool, self.pump, self.trial)
 
     def check_clean(self) -> None:
         from vio4wd.dpdk import device
@@ -66,8 +66,8 @@ def rings(port):
     return Ring.lookup(port.ref.rx), Ring.lookup(port.ref.tx)
 
 
-def send(pool, ring, frames: list[bytes]) -> None:
-    """Put frames into a ring as a worker would."""
+def made(pool, frames: list[bytes]):
+    """Packets of a pool that hold frames: the array of their pointers, and its address."""
     from vio4wd.dpdk._binding import ffi, lib
 
     count = len(frames)
@@ -85,18 +85,33 @@ def send(pool, ring, frames: list[bytes]) -> None:
         mbuf["data_off"] = HEADROOM
         mbuf["pkt_len"] = mbuf["data_len"] = len(frame)
         mbuf["ol_flags"] = mbuf["tx_offload"] = 0
-    sent = 0
+    return packets, address
+
+
+def send(pool, ring, frames: list[bytes]) -> None:
+    """Put frames into a ring as a worker would."""
+    from vio4wd.dpdk._binding import lib
+
+    packets, address = made(pool, frames)
+    count, sent = len(packets), 0
     while sent < count:
         sent += lib.vio_ring_enqueue(ring.address, 0, address + 8 * sent, count - sent)
 
 
 def receive(ring, limit: int = 64) -> list[bytes]:
     """Take frames out of a ring as a worker would."""
+    from vio4wd.dpdk._binding import lib
+
+    return taken(lambda address: lib.vio_ring_dequeue(ring.address, 0, address, limit), limit)
+
+
+def taken(take: Callable[[int], int], limit: int = 64) -> list[bytes]:
+    """Frames of the packets that `take` writes to an address, `limit` at most; it returns their number."""
     from vio4wd.dpdk._binding import ffi, lib
 
     packets = ffi.new("struct rte_mbuf *[]", limit)
     address = int(ffi.cast("uintptr_t", packets))
-    count = lib.vio_ring_dequeue(ring.address, 0, address, limit)
+    count = take(address)
     import numpy as np
 
     from vio4wd.dpdk.mbuf import MBUF

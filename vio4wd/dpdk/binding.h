@@ -14,6 +14,7 @@
 #include "bursts.h"
 #include "guard.h"
 #include "log.h"
+#include "members.h"
 #include "ports.h"
 #include "removal.h"
 

@@ -80,6 +80,7 @@ int rte_eth_dev_stop(uint16_t port);
 int rte_eth_dev_set_mtu(uint16_t port, uint16_t mtu);
 int rte_eth_dev_get_mtu(uint16_t port, uint16_t *mtu);
 int rte_eth_macaddr_get(uint16_t port, struct rte_ether_addr *address);
+int rte_eth_dev_default_mac_addr_set(uint16_t port, struct rte_ether_addr *address);
 int rte_eth_promiscuous_enable(uint16_t port);
 int rte_eth_allmulticast_enable(uint16_t port);
 int rte_eth_stats_get(uint16_t port, struct rte_eth_stats *stats);
@@ -94,6 +95,25 @@ int rte_eth_bond_create(const char *name, uint8_t mode, uint8_t socket);
 int rte_eth_bond_member_add(uint16_t bond, uint16_t member);
 int rte_eth_bond_member_remove(uint16_t bond, uint16_t member);
 int rte_eth_bond_active_members_get(uint16_t bond, uint16_t members[], uint16_t max);
+
+/* members.h */
+#define VIO_MEMBERS ...
+#define VIO_SHARE_IN_TURN ...
+#define VIO_SHARE_BY_ADDRESS ...
+#define VIO_SHARE_COPIES ...
+struct vio_members {
+	uint64_t sharing;
+	uint64_t count;
+	uint64_t active;
+	uint64_t heard;
+	uint16_t ports[8];
+	...;
+};
+struct vio_members *vio_members_create(const char *name, int socket);
+struct vio_members *vio_members_lookup(const char *name);
+void vio_members_free(const char *name);
+uint64_t vio_members_rx(uint64_t a, uint64_t b, uint64_t pkts, uint64_t n);
+uint64_t vio_members_tx(uint64_t a, uint64_t b, uint64_t pkts, uint64_t n);
 
 /* Pools */
 struct rte_mbuf;

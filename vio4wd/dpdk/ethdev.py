@@ -230,6 +230,10 @@ class Port:
             drained += n
         return drained
 
+    def let_send(self) -> None:
+        """Have the driver send what it has of its own, in the thread that sends on queue 0."""
+        lib.vio_tx_burst(self.port_id, 0, 0, 0)
+
     def link(self) -> bool:
         """Whether the link is up; False for a port that is gone."""
         speed = ffi.new("uint32_t *")
@@ -263,6 +267,17 @@ class Port:
         found = ffi.new("struct rte_ether_addr *")
         self._check(lib.rte_eth_macaddr_get(self.port_id, found), "has no MAC address")
         return ":".join(f"{byte:02x}" for byte in found.addr_bytes)
+
+    def set_mac(self, address: str) -> bool:
+        """Change the MAC address, "52:54:00:12:34:56"; False: the driver, or the VF's PF, does not let it.
+
+        That of a port that is gone cannot be changed either.
+        """
+        if not self.exists():
+            return False
+        wanted = ffi.new("struct rte_ether_addr *")
+        wanted.addr_bytes = bytes.fromhex(address.replace(":", ""))
+        return bool(lib.rte_eth_dev_default_mac_addr_set(self.port_id, wanted) == 0)
 
     def mtu(self) -> int:
         """The MTU in force, bytes.

@@ -3,7 +3,7 @@
     uint64_t f(uint64_t a, uint64_t b, uint64_t pkts, uint64_t n)
 
 They differ from process to process and are passed to kernels at run time, so that numba's cache on disk
-stays valid. `bursts.h` says what each does.
+stays valid. `bursts.h` and `members.h` say what each does.
 """
 
 from __future__ import annotations
@@ -23,6 +23,10 @@ RX_BURST: Final = _address("vio_rx_burst")
 TX_BURST: Final = _address("vio_tx_burst")
 #: (port, queue): packets, from the first on, that TX_BURST may be given; needed for those with TX_* flags.
 TX_PREPARE: Final = _address("vio_tx_prepare")
+#: (table of members, queue): packets received from one of them.
+MEMBERS_RX: Final = _address("vio_members_rx")
+#: (table of members, queue): packets that they took, prepared on the way. All may have changed places.
+MEMBERS_TX: Final = _address("vio_members_tx")
 #: (ring, 0): packets taken.
 RING_DEQUEUE: Final = _address("vio_ring_dequeue")
 #: (ring, 0): packets put.

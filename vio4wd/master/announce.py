@@ -8,6 +8,7 @@ import numpy as np
 
 from vio4wd.dpdk import functions
 from vio4wd.dpdk.mbuf import HEADROOM, MBUF
+from vio4wd.dpdk.members import MemberTable
 from vio4wd.dpdk.mempool import Pool
 from vio4wd.dpdk.ring import Ring
 from vio4wd.worker.protocol import PortRef
@@ -34,6 +35,8 @@ def send_frame(port: PortRef, pool: Pool, frame: bytes) -> bool:
     ctypes.memmove(int(mbuf["buf_addr"]) + HEADROOM, frame, len(frame))
     if port.kind == "ethdev":
         sent = _BURST(functions.TX_BURST)(port.port_id, 0, address, 1)
+    elif port.kind == "members":
+        sent = _BURST(functions.MEMBERS_TX)(MemberTable.lookup(port.tx).address, 0, address, 1)
     else:
         sent = _BURST(functions.RING_ENQUEUE)(Ring.lookup(port.tx).address, 0, address, 1)
     if not sent:

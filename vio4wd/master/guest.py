@@ -130,8 +130,13 @@ def serve_message(
     return message, fds
 
 
-def publish_queues(tables: layout.Tables, relay: int, guest: Guest | None) -> None:
-    """Write the relay's rows of the queue table; while no worker serves it."""
+def publish(tables: layout.Tables, relay: int, guest: Guest | None) -> None:
+    """Write what the tables of relays and queues say about a relay's guest; while no worker serves it."""
+    relay_row = tables["relays"][relay]
+    relay_row["vm_state"] = layout.VM_UNINIT if guest is None else layout.VM_READY
+    relay_row["features"] = 0 if guest is None else guest.features
+    enabled = [] if guest is None else [queue for queue in guest.queues if queue.enabled]
+    relay_row["queue_pairs"] = max((queue.index // 2 + 1 for queue in enabled), default=0)
     rows = tables["queues"][relay]
     rows["ready"] = 0
     if guest is None:

@@ -89,15 +89,12 @@ class DpdkHardware:
             DpdkError: it cannot be had; what to do.
             DeviceNameError: its name is none.
         """
+        place = (relay, pool, self._pump, self._trial, self._options)
         if device.members:
-            return await self._devices.run(
-                attach_bond, device.name, device.members, device.mode, relay, pool, self._pump, self._options
-            )
-        port = await self._devices.run(
-            attach, device.name, relay, pool, self._pump, self._trial, self._options
-        )
-        if port.ref.kind == "ethdev":
-            self._polled.add(port.device)
+            port = await self._devices.run(attach_bond, device.name, device.members, device.mode, *place)
+        else:
+            port = await self._devices.run(attach, device.name, *place)
+        self._polled.update(port.polled)
         return port
 
     async def close_port(self, port: AttachedPort) -> None:
@@ -106,8 +103,20 @@ class DpdkHardware:
         Raises:
             DpdkError: DPDK refused a step; the others were done.
         """
-        self._polled.discard(port.device)
+        self._polled.difference_update(port.polled)
         await self._devices.run(port.detach)
+
+    async def shed(self, port: AttachedPort) -> None:
+        """Let go of the members of a bond that are taken away, while no worker polls it.
+
+        Raises:
+            DpdkError: DPDK refused a step; the others were done.
+        """
+        self._polled.difference_update(port.polled)
+        try:
+            await self._devices.run(port.shed)
+        finally:
+            self._polled.update(port.polled)
 
     async def send(self, port: AttachedPort, pool: Pool, frame: bytes) -> bool:
         """Send a frame to a VF that no worker sends to; False: it had no room."""

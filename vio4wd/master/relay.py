@@ -94,7 +94,6 @@ class Relay:
             if self.device is not None:
                 raise RelayError(f"relay {self.number} has {self.device.name} attached already")
             await self._release_all()
-            refusal = ""
             try:
                 self._row["vf_state"] = layout.VF_ADDED
                 pool = await self._need_pool(device)
@@ -122,6 +121,20 @@ class Relay:
             await self._detach()
         _log.info("relay %d: %s detached", self.number, name)
 
+    async def shed(self) -> None:
+        """Let go of the members of a bond that are taken away; the relay goes on with the others.
+
+        Raises:
+            DpdkError: DPDK refused a step; the others were done.
+        """
+        async with self.lock:
+            await self._release_all()
+            try:
+                if self._port is not None:
+                    await self._hardware.shed(self._port)
+            finally:
+                await self._settle()
+
     async def _detach(self) -> None:
         await self._release_all()
         port, self._port, self.device = self._port, None, None
@@ -139,7 +152,7 @@ class Relay:
         async with self.lock:
             await self._release_all()
             self._guest = None
-            self._publish_guest()
+            guests.publish(self._tables, self.number, self._guest)
 
     async def guest_resume(self, guest: Guest, node: int = -1) -> None:
         """Serve what the guest has set up, which may be nothing.
@@ -154,7 +167,7 @@ class Relay:
             await self._release_all()
             self._guest = guest if guest.queues else None
             self._guest_node = node if guest.queues else -1
-            self._publish_guest()
+            guests.publish(self._tables, self.number, self._guest)
             if self._guest and self._pool and 0 <= node != int(self._row["numa_node"]):
                 _log.info("relay %d: moving to the guest's NUMA node %d", self.number, node)
                 await self._replace_pool()
@@ -163,7 +176,7 @@ class Relay:
             refusal = await self._settle()
             if refusal:
                 self._guest = None
-                self._publish_guest()
+                guests.publish(self._tables, self.number, self._guest)
                 await self._settle()
                 raise RelayError(refusal)
 
@@ -172,7 +185,7 @@ class Relay:
         async with self.lock:
             await self._release_all()
             self._guest, self._guest_node = None, -1
-            self._publish_guest()
+            guests.publish(self._tables, self.number, self._guest)
             for queue in range(layout.MAX_QUEUES):
                 rings.write_position(self._tables, self.number, queue, rings.Position(0, 0))
             await self._settle()
@@ -383,12 +396,3 @@ class Relay:
         self._row["device"] = b"" if self.device is None else self.device.name.encode()[:256]
         if port is None:
             self._row["link_up"] = 0
-
-    def _publish_guest(self) -> None:
-        guest = self._guest
-        self._row["vm_state"] = layout.VM_UNINIT if guest is None else layout.VM_READY
-        self._row["features"] = 0 if guest is None else guest.features
-        enabled = [] if guest is None else [queue for queue in guest.queues if queue.enabled]
-        pairs = max((queue.index // 2 + 1 for queue in enabled), default=0)
-        self._row["queue_pairs"] = pairs
-        guests.publish_queues(self._tables, self.number, guest)

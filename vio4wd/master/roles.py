@@ -44,6 +44,9 @@ class Hardware(Protocol):
     async def close_port(self, port: AttachedPort) -> None:
         """Stop and detach a device that no worker polls."""
 
+    async def shed(self, port: AttachedPort) -> None:
+        """Let go of the members of a bond that are taken away, while no worker polls it."""
+
     async def send(self, port: AttachedPort, pool: Pool, frame: bytes) -> bool:
         """Send a frame to a VF that no worker sends to; False: it had no room."""
 

@@ -12,6 +12,7 @@ from vio4wd.master.devices import DeviceThread
 from vio4wd.master.placement import Placement
 from vio4wd.master.relay import Relay
 from vio4wd.master.roles import Device
+from vio4wd.ports.attach import Loss
 from vio4wd.shm import layout
 
 _log = logging.getLogger(__name__)
@@ -51,25 +52,34 @@ class Upkeep:
                 if relay.port is not None and not relay.lock.locked():
                     async with relay.lock:
                         device = relay.device
-                        gone = await self._read_port(relay)
-                    if gone and device is not None:
+                        loss = await self._read_port(relay)
+                    if loss is Loss.ALL and device is not None:
                         await self._lost(relay.number, device)
+                    if loss is Loss.MEMBER:
+                        await self._shed(relay)
 
-    async def _read_port(self, relay: Relay) -> bool:
-        """Whether the port must be detached."""
+    async def _shed(self, relay: Relay) -> None:
+        try:
+            await relay.shed()
+        except DpdkError as error:
+            _log.warning("relay %d: %s", relay.number, error)
+
+    async def _read_port(self, relay: Relay) -> Loss:
+        """What of the port was taken away; its figures are read if that is nothing."""
         port, pool = relay.port, relay.pool
         if port is None or pool is None:
-            return False
+            return Loss.NOTHING
         row = self._tables["relays"][relay.number]
         was_up = bool(row["link_up"])
         try:
-            if await self._devices.run(port.gone):
-                return True
+            loss = await self._devices.run(port.loss)
+            if loss is not Loss.NOTHING:
+                return loss
             counters = await self._devices.run(port.stats)
             up = await self._devices.run(port.link_up)
         except DpdkError as error:
             _log.warning("relay %d: %s", relay.number, error)
-            return False
+            return Loss.NOTHING
         row["link_up"] = int(up)
         row["port_imissed"] = counters.rx_missed
         row["port_ierrors"] = counters.rx_errors
@@ -77,7 +87,7 @@ class Upkeep:
         row["pool_free"] = await self._devices.run(pool.available)
         if up != was_up:
             _log.info("relay %d: link of %s is %s", relay.number, port.device, "up" if up else "down")
-        return False
+        return Loss.NOTHING
 
     def _report_rings(self) -> None:
         """Name each ring once that a worker has stopped."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import enum
 import functools
 import logging
 from collections.abc import Callable
@@ -35,10 +36,20 @@ RING_SIZE: Final = 1024
 POOL_SIZE: Final = 8191
 DESCRIPTORS: Final = 1024
 #: Packets that may wait in a virtual device when it is detached.
-_DRAINED: Final = 4096
+DRAINED: Final = 4096
 
 CHECKSUM_OFFLOADS: Final = ethdev.TX_IPV4_CHECKSUM | ethdev.TX_UDP_CHECKSUM | ethdev.TX_TCP_CHECKSUM
 TSO_OFFLOADS: Final = ethdev.TX_TCP_TSO | ethdev.TX_UDP_TSO
+#: Offloads to a VF that workers may ask for.
+TX_OFFLOADS: Final = CHECKSUM_OFFLOADS | TSO_OFFLOADS
+
+
+class Loss(enum.Enum):
+    """What of a port was unplugged, or is wanted back by the kernel."""
+
+    NOTHING = enum.auto()
+    MEMBER = enum.auto()  # of a bond, which goes on without it
+    ALL = enum.auto()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -90,6 +101,7 @@ class AttachedPort:
         ref: what a worker needs to know.
         port_id: DPDK's number.
         pumped: whether the master's pump polls it.
+        polled: the devices that workers poll themselves.
         numa_node: its NUMA node, -1: none.
         driver: its poll-mode driver's name.
         mtu: bytes of payload of the longest frame.
@@ -112,6 +124,7 @@ class AttachedPort:
         self.ref = ref
         self.port_id = port.port_id
         self.pumped = lane is not None
+        self.polled: tuple[str, ...] = () if lane is not None else (device,)
         self.numa_node = info.socket
         self.driver = info.driver
         self.mtu = configured.mtu
@@ -130,12 +143,15 @@ class AttachedPort:
         """Whether the link is up; False for a device that was unplugged."""
         return self._link()
 
-    def gone(self) -> bool:
-        """Whether the hardware was unplugged, or the kernel waits to take it: detach the port.
+    def loss(self) -> Loss:
+        """What was taken away, or is to be: of ALL, detach the port, and of MEMBER, have it `shed`.
 
-        A bond lets go of a member that is to go, and is gone itself when it has no member left.
+        A pumped bond lets go of a member here, by itself.
         """
-        return self._gone()
+        return Loss.ALL if self._gone() else Loss.NOTHING
+
+    def shed(self) -> None:
+        """Let go of the members of a bond that are taken away. No worker serves the port meanwhile."""
 
     def stats(self) -> PortStats:
         """The driver's counters.
@@ -220,7 +236,7 @@ def start(
     Args:
         devargs: the device for DPDK.
         link: whether the link is up.
-        gone: for `AttachedPort.gone`, None: as the port says.
+        gone: whether all of it was taken away, None: as the port says.
         between: for `Pump.add`.
 
     Raises:
@@ -230,8 +246,8 @@ def start(
     info = port.info()
     port.start()
     stack.callback(port.stop)
-    stack.callback(port.drain, _DRAINED)
-    offloads = configured.tx_offloads & (CHECKSUM_OFFLOADS | TSO_OFFLOADS)
+    stack.callback(port.drain, DRAINED)
+    offloads = configured.tx_offloads & TX_OFFLOADS
     lane = None
     if place.trial is not None and place.trial.is_direct(port, info):
         devices.share(devargs)

@@ -141,6 +141,26 @@ class Daemon:
         """
         self._change(PortControlRequest(op=PortControlRequest.ADD, virtio_id=relay, devices=[device]))
 
+    def attach_bond(self, name: str, members: Sequence[str], relay: int, mode: int) -> None:
+        """Attach several VFs (DPDK device strings) as one.
+
+        Raises:
+            DaemonError: it refused.
+        """
+        self._change(
+            PortControlRequest(
+                op=PortControlRequest.ADD, virtio_id=relay, name=name, mode=mode, devices=members
+            )
+        )
+
+    def detach_bond(self, name: str, relay: int) -> None:
+        """Detach a bond from a relay.
+
+        Raises:
+            DaemonError: it refused.
+        """
+        self._change(PortControlRequest(op=PortControlRequest.REMOVE, virtio_id=relay, name=name))
+
     def detach(self, device: str, relay: int) -> None:
         """Detach a VF from a relay.
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from vio4wd.dpdk import ethdev, functions
+from vio4wd.dpdk.members import MemberTable
 from vio4wd.dpdk.mempool import Pool
 from vio4wd.dpdk.ring import Ring
 from vio4wd.kernels.records import ITEM, VRING
@@ -118,6 +119,9 @@ class Direction:
         if port.kind == "ethdev":
             receive = (functions.RX_BURST, port.port_id, 0)
             transmit = (functions.TX_BURST, port.port_id, 0)
+        elif port.kind == "members":
+            receive = (functions.MEMBERS_RX, MemberTable.lookup(port.rx).address, 0)
+            transmit = (functions.MEMBERS_TX, MemberTable.lookup(port.tx).address, 0)
         else:
             receive = (functions.RING_DEQUEUE, Ring.lookup(port.rx).address, 0)
             transmit = (functions.RING_ENQUEUE, Ring.lookup(port.tx).address, 0)

@@ -23,14 +23,15 @@ class PortRef:
     """Where a worker finds a VF's packets.
 
     Attributes:
-        kind: "ethdev": a DPDK port polled by the worker; "rings": a pair of rings filled by a pump.
+        kind: "ethdev": a DPDK port polled by the worker; "members": several of them that are one, in a table;
+            "rings": a pair of rings filled by a pump.
         port_id: DPDK port number (ethdev), -1 otherwise.
-        rx: name of the ring that holds packets from the VF (rings).
-        tx: name of the ring that takes packets to the VF (rings).
+        rx: name of the ring that holds packets from the VF (rings), or of the table (members).
+        tx: name of the ring that takes packets to the VF (rings), or of the table (members).
         tx_offloads: RTE_ETH_TX_OFFLOAD_* flags that the port was configured with.
     """
 
-    kind: Literal["ethdev", "rings"]
+    kind: Literal["ethdev", "members", "rings"]
     port_id: int = -1
     rx: str = ""
     tx: str = ""

@@ -1,0 +1,90 @@
+"""Several ports polled as one by the workers themselves (`members.h`): the table that tells them how."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from typing import Final
+
+from vio4wd.dpdk._binding import ffi, lib
+from vio4wd.dpdk.errors import DpdkError, mark_log, reason
+
+#: Ports of one table at most.
+MAX_MEMBERS: Final = int(lib.VIO_MEMBERS)
+
+
+class Sharing(enum.IntEnum):
+    """Which members get a packet, where several are active: one in turn, one by its addresses, or all."""
+
+    IN_TURN = int(lib.VIO_SHARE_IN_TURN)
+    BY_ADDRESS = int(lib.VIO_SHARE_BY_ADDRESS)
+    COPIES = int(lib.VIO_SHARE_COPIES)
+
+
+class MemberTable:
+    """Ports in a table in hugepages, for `functions.MEMBERS_RX` and `MEMBERS_TX`. Who created it frees it."""
+
+    def __init__(self, pointer: object, name: str) -> None:
+        # cffi's structures have attributes that mypy cannot know.
+        self._table = ffi.cast("struct vio_members *", pointer)
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"MemberTable({self.name})"
+
+    @classmethod
+    def create(cls, name: str, ports: Sequence[int], sharing: Sharing, socket: int = -1) -> MemberTable:
+        """A table of 1 to MAX_MEMBERS ports, none of which is active yet.
+
+        Args:
+            name: at most 31 characters, unique in the instance.
+            socket: NUMA node, -1: any.
+
+        Raises:
+            DpdkError: the name is taken, or no hugepages are left.
+        """
+        mark_log()
+        pointer = lib.vio_members_create(name.encode(), socket)
+        if pointer == ffi.NULL:
+            raise DpdkError(f"the table of members {name} cannot be made: {reason(lib.vio_errno())}")
+        table = cls(pointer, name)
+        table._table.sharing = sharing
+        table.set_ports(ports)
+        return table
+
+    @classmethod
+    def lookup(cls, name: str) -> MemberTable:
+        """The table of this name that another process made.
+
+        Raises:
+            DpdkError: there is none.
+        """
+        pointer = lib.vio_members_lookup(name.encode())
+        if pointer == ffi.NULL:
+            raise DpdkError(f"there is no table of members {name}")
+        return cls(pointer, name)
+
+    @property
+    def address(self) -> int:
+        """Address of the table, the same in all processes."""
+        return int(ffi.cast("uintptr_t", self._table))
+
+    def set_ports(self, ports: Sequence[int]) -> None:
+        """Other ports, none of which is active yet; nobody may poll the table meanwhile."""
+        self.use(active=(), heard=())
+        self._table.count = len(ports)
+        for number, port in enumerate(ports):
+            self._table.ports[number] = port
+
+    def use(self, *, active: Sequence[int], heard: Sequence[int]) -> None:
+        """Send to the members with the numbers in `active`, and drop what those not in `heard` receive.
+
+        It may be called at any time; who polls the table follows with the next burst.
+        """
+        self._table.active = sum(1 << number for number in active)
+        self._table.heard = sum(1 << number for number in heard)
+
+    def free(self) -> None:
+        """Give its memory back; no process may use it afterwards."""
+        lib.vio_members_free(self.name.encode())
+        self._table = ffi.NULL
