@@ -15,6 +15,11 @@ from pyroute2.ethtool import Ethtool
 from vio4wd.testing.namespace import Namespace
 
 
+def peer(interface: str) -> str:
+    """Name of the far end of a pair that `join` made."""
+    return f"{interface[:13]}-p"
+
+
 def join(interface: str, mtu: int = 1500) -> str:
     """Make a veth pair whose one end can stand in for a VF.
 
@@ -24,9 +29,9 @@ def join(interface: str, mtu: int = 1500) -> str:
     Returns:
         The name of the far end, which is still on this machine.
     """
-    peer = f"{interface[:13]}-p"
+    far_end = peer(interface)
     with IPRoute() as routes:
-        routes.link("add", ifname=interface, kind="veth", mtu=mtu, peer={"ifname": peer, "mtu": mtu})
+        routes.link("add", ifname=interface, kind="veth", mtu=mtu, peer={"ifname": far_end, "mtu": mtu})
         # A VF's packets are complete: no checksum or segmentation is left to a receiver. The settings
         # stay when the interface moves to a namespace.
         ethtool = Ethtool()
@@ -36,13 +41,13 @@ def join(interface: str, mtu: int = 1500) -> str:
                 "tcp-segmentation-offload",
                 "generic-segmentation-offload",
             ):
-                ethtool.set_offload_flag(peer, offload, 0)
+                ethtool.set_offload_flag(far_end, offload, 0)
         finally:
             ethtool.close()
         # No router solicitations on the machine's end: tests count packets.
         Path(f"/proc/sys/net/ipv6/conf/{interface}/disable_ipv6").write_text("1")
         routes.link("set", index=routes.link_lookup(ifname=interface)[0], state="up")
-    return peer
+    return far_end
 
 
 class Wire(Namespace):

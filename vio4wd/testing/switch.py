@@ -9,7 +9,7 @@ from __future__ import annotations
 from pyroute2 import IPRoute
 
 from vio4wd.testing.namespace import Namespace
-from vio4wd.testing.netns import join
+from vio4wd.testing.netns import join, peer
 from vio4wd.testing.wait import wait_for
 
 _BRIDGE = "bridge0"
@@ -60,6 +60,12 @@ class Switch(Namespace):
             found = wait_for(lambda: routes.link_lookup(ifname=interface), f"the interface {interface}")
             bridge = routes.link_lookup(ifname=_BRIDGE)[0]
             routes.link("set", index=found[0], master=bridge, state="up")
+
+    def set_link(self, interface: str, *, up: bool) -> None:
+        """Pull the cable of a port, or plug it in again."""
+        with IPRoute(netns=self.namespace) as routes:
+            index = routes.link_lookup(ifname=peer(interface))[0]
+            routes.link("set", index=index, state="up" if up else "down")
 
     def close(self) -> None:
         """Remove the ports, the bridge and the namespace."""

@@ -47,15 +47,38 @@ class PingResult:
 
 
 class Ping:
-    """Pings an address from a namespace, 50 times a second."""
+    """Pings an address from a namespace.
 
-    def __init__(self, namespace: Namespace, address: str, log: Path) -> None:
-        command = namespace.prefix(["ping", "-n", "-D", "-i", "0.02", address])
+    Args:
+        interval: seconds between two echo requests.
+    """
+
+    def __init__(self, namespace: Namespace, address: str, log: Path, *, interval: float = 0.02) -> None:
+        command = namespace.prefix(["ping", "-n", "-D", "-i", str(interval), address])
         self._process = ChildProcess(command, log)
 
     def answers(self) -> list[float]:
         """When each echo so far came back, seconds since the epoch."""
         return [float(when) for when in re.findall(r"^\[([\d.]+)\] \d+ bytes", self._process.output(), re.M)]
+
+    def answered(self) -> list[int]:
+        """Sequence numbers of the requests that were answered so far, in the order of the answers."""
+        return [
+            int(number) for number in re.findall(r"^\[.*icmp_seq=(\d+) ttl", self._process.output(), re.M)
+        ]
+
+    def wait_answers(self, count: int) -> list[int]:
+        """Return when a request has been answered that was sent `count` after the last answered one.
+
+        Returns:
+            The numbers of the requests in between that were not.
+
+        Raises:
+            TimeoutError: none was.
+        """
+        first = max(self.answered(), default=0) + 1
+        wait_for(lambda: max(self.answered(), default=0) >= first + count, "answers to pings")
+        return sorted(set(range(first, first + count)).difference(self.answered()))
 
     def wait_answer(self) -> None:
         """Return when an echo has come back that was not there before.
