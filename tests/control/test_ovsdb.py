@@ -82,7 +82,14 @@ VF0, VF1, VF2 = ("0000:05:08.0", "0000:05:08.1", "0000:05:08.2")
 def test_commands_of_the_guide(controller, server, becomes):
     server.vsctl(ADD)
     becomes(controller, {1: VF0})
-    assert "virtio_forwarder" in server.vsctl("list interface eth100")
+    listed = server.shell("ovs-vsctl list interface eth100 | grep external_ids")
+    assert listed.split() == ["external_ids", ":", '{virtio_forwarder="1"}']
+    dumped = server.shell(
+        "ovsdb-client --pretty -f list dump Interface name external_ids | \\\n"
+        'grep -A2 -E "external_ids.*: {.+}"'
+    )
+    assert 'virtio_forwarder="1"' in dumped
+    assert "eth100" in dumped
     server.vsctl("remove interface eth100 external_ids virtio_forwarder")
     becomes(controller, {})
     server.vsctl("set interface eth100 external_ids:virtio_forwarder=1")

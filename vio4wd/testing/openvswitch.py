@@ -95,6 +95,10 @@ class OvsdbServer:
         tool = str(_TREE / "usr/bin/ovs-vsctl")
         return self._run(tool, f"--db=unix:{self.socket}", "--no-wait", *shlex.split(command))
 
+    def shell(self, line: str) -> str:
+        """What a shell's command line prints; its commands of Open vSwitch find this server."""
+        return self._run("sh", "-c", f"PATH={_TREE}/usr/bin:$PATH; {line}")
+
     def _run(self, *command: str) -> str:
         result = subprocess.run(
             command,
