@@ -19,6 +19,7 @@ from bench import backends, machine, plots, table
 from bench.figures import Window, rows
 from bench.result import Result
 from bench.run import Run
+from bench.scenarios.endpoints import endpoints
 from bench.scenarios.forwarding import pvp, queues, relays, sizes
 from bench.scenarios.kernels import kernels
 from bench.scenarios.latency import latency
@@ -32,6 +33,7 @@ SCENARIOS: Final[Mapping[str, Callable[[Run], Iterator[Window]]]] = {
     "relays": relays,
     "latency": latency,
     "moves": moves,
+    "endpoints": endpoints,
     "startup": startup,
     "kernels": kernels,
 }
@@ -51,7 +53,8 @@ exit status: 0 all was measured, 1 something failed (see stderr), 2 wrong usage
 
 def parser() -> argparse.ArgumentParser:
     """The command's options."""
-    lines = [f"  {name:<9}{(scenario.__doc__ or '').splitlines()[0]}" for name, scenario in SCENARIOS.items()]
+    about = {name: (scenario.__doc__ or "").splitlines()[0] for name, scenario in SCENARIOS.items()}
+    lines = [f"  {name:<10}{text}" for name, text in about.items()]
     options = argparse.ArgumentParser(
         prog="python -m bench",
         description="Measures VIO4WD and others on the same cores.",

@@ -19,6 +19,8 @@ ABOUT: Final[Mapping[str, str]] = {
     "is loaded to shares of its own highest rate in this set-up, so the rates differ.",
     "moves": "The longest time for which a busy relay's packets stood still while it moved from one worker "
     "to the other, and without a move.",
+    "endpoints": "The slowest of many answers of each control endpoint, while workers on both CPUs forward "
+    "at full rate, each beside its guest, and one beside the master.",
     "startup": "Master and two workers, from the command to the first packet in a guest's queue.",
     "kernels": "Each kernel on one core, against a guest whose buffers are in the caches.",
 }

@@ -23,7 +23,8 @@ def usage_error(capsys, *arguments):
 def test_unknown_scenarios_are_named(capsys):
     line = usage_error(capsys, "pvp", "speed")
     assert line.endswith(
-        "there is no scenario speed; there are pvp, sizes, queues, relays, latency, moves, startup, kernels"
+        "there is no scenario speed; there are pvp, sizes, queues, relays, latency, moves, endpoints, "
+        "startup, kernels"
     )
 
 

@@ -16,7 +16,7 @@ from vio4wd.worker import protocol
 
 def main():
     parser = argparse.ArgumentParser()
-    for name in ("slot", "cpu", "channel-fd"):
+    for name in ("slot", "cpu", "channel-fd", "nice"):
         parser.add_argument(f"--{name}", type=int)
     for name in ("instance", "idle", "log-level"):
         parser.add_argument(f"--{name}")

@@ -33,6 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--idle", choices=("poll", "adaptive"), default="poll", help="what to do when nothing moves"
     )
+    parser.add_argument("--nice", type=int, help="priority, as nice(1) counts it (default: the master's)")
     parser.add_argument("--log-level", default="INFO", help="least severity that is logged")
     parser.add_argument("--pci", action="append", default=[], help="PCI device that is attached already")
     return parser
@@ -63,6 +64,8 @@ def main() -> int:
     # The master decides when we end; a terminal's Ctrl-C goes to it alone.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.sched_setaffinity(0, {options.cpu})
+    if options.nice is not None:
+        os.setpriority(os.PRIO_PROCESS, 0, options.nice)
     channel = socket.socket(fileno=options.channel_fd)
     channel.set_inheritable(False)
     try:

@@ -29,7 +29,7 @@ from vio4wd.control.plane import ControlPlane
 from vio4wd.dpdk import eal
 from vio4wd.dpdk.errors import DpdkError
 from vio4wd.inspection import snapshot
-from vio4wd.master import eal_files, leftovers, logs, numa, open_files
+from vio4wd.master import eal_files, leftovers, logs, numa, open_files, responsiveness
 from vio4wd.master.background import Background, detach
 from vio4wd.master.controller import MasterController
 from vio4wd.master.deadline import Deadline
@@ -179,7 +179,7 @@ class Daemon:
         workers = Workers(
             settings.cpus,
             tables,
-            WorkerOptions(self._instance, settings.idle, level),
+            WorkerOptions(self._instance, settings.idle, level, responsiveness.present_priority()),
             devices.paused,
             self._worker_lost,
             self._worker_running,
@@ -200,6 +200,8 @@ class Daemon:
         await self._attach_static(controller)
         if settings.backend_fd is not None:  # last, for its frontend may ask but once what the VF can do
             await sockets.adopt(self._relays[0], settings.backend_fd, self._stop.set)
+        # Not before: the threads of devices and pump are to stay where they are.
+        responsiveness.put_ahead()
         plane = ControlPlane(settings, controller, lambda: snapshot.take(tables, cycles()))
         stack.push_async_callback(self._close_plane, plane, controller)
         await self._open_plane(plane)
@@ -207,6 +209,7 @@ class Daemon:
         stack.push_async_callback(self._end_tasks)
         self._spawn(Upkeep(tables, self._relays, placement, devices, controller.lost).run())
         self._spawn(self._feed_watchdog(workers))
+        responsiveness.spare_what_stays()
         _log.info("serving (pid %d, instance %s)", os.getpid(), self._instance)
 
     async def _start_dpdk(self, devices: DeviceThread, stack: contextlib.AsyncExitStack) -> int:

@@ -61,12 +61,13 @@ class WorkerOptions:
     instance: str
     idle: str
     log_level: str
+    nice: int = 0
     module: str = "vio4wd.cli.worker"
 
     def command(self, slot: int, cpu: int, channel: int, pci: Sequence[str]) -> list[str]:
         """Program and arguments for the worker of a slot, with its end of the channel."""
         named = {"slot": slot, "cpu": cpu, "instance": self.instance, "channel-fd": channel}
-        named |= {"idle": self.idle, "log-level": self.log_level}
+        named |= {"idle": self.idle, "log-level": self.log_level, "nice": self.nice}
         arguments = [f"--{name}={value}" for name, value in named.items()]
         return [sys.executable, "-m", self.module, *arguments, *(f"--pci={address}" for address in pci)]
 
