@@ -36,10 +36,10 @@ class Stage:
 
         return attach(device, relay, self.pool, self.pump, self.trial, PortOptions(**options))
 
-    def bond(self, members: list[str], mode: int = 1, name: str = "net_bonding0"):
+    def bond(self, members: list[str], mode: int = 1, name: str = "net_bonding0", relay: int = 1):
         from vio4wd.ports.bond import attach_bond
 
-        return attach_bond(name, members, mode, 1, self.pool, self.pump, self.trial)
+        return attach_bond(name, members, mode, relay, self.pool, self.pump, self.trial)
 
     def check_clean(self) -> None:
         from vio4wd.dpdk import device

@@ -1,15 +1,17 @@
 """Bonds: every mode, members that lose their link and come back, and what is refused."""
 
 import contextlib
+import os
 import select
 import socket
 
 import pytest
+from pyroute2 import IPRoute
 from test_attach import FRAME, _listen, _next, ours, receive, rings, send, stage
 
 from vio4wd.dpdk.errors import DpdkError
 from vio4wd.testing.isolated import run_isolated
-from vio4wd.testing.netns import Wire
+from vio4wd.testing.netns import Wire, join
 from vio4wd.testing.wait import wait_for
 
 
@@ -114,16 +116,65 @@ def test_a_member_without_link_is_left_out_until_it_is_back():
         run_isolated(failover, wires)
 
 
-def lacp_starts() -> None:
-    """Mode 4 negotiates with a partner that these devices do not have; it starts, stops and leaks nothing."""
+@contextlib.contextmanager
+def pairs():
+    """Two veth pairs of this machine: the names of both ends of each."""
+    near = [f"lacp{os.getpid()}-{number}" for number in (0, 1)]
+    try:
+        ends = []
+        with IPRoute() as routes:
+            for interface in near:
+                far = join(interface)
+                routes.link("set", index=routes.link_lookup(ifname=far)[0], state="up")
+                ends.append((interface, far))
+        yield ends
+    finally:
+        with IPRoute() as routes:
+            for interface in near:
+                for index in routes.link_lookup(ifname=interface):
+                    routes.link("delete", index=index)
+
+
+def numbered(frames: list[bytes]) -> list[bytes]:
+    """Those with the type of FRAME, whoever sent them."""
+    return [frame for frame in frames if frame[12:14] == FRAME[12:14]]
+
+
+def aggregate(ends: list[tuple[str, str]]) -> None:
+    from vio4wd.dpdk import device
+    from vio4wd.dpdk.ethdev import Port
+
     with stage() as st:
-        port = st.bond(["net_null0", "net_null1"], 4)
-        active(port, 2)
-        port.detach()
+        devices = [
+            [f"net_af_packet{2 * side + n},iface={pair[side]}" for n, pair in enumerate(ends)]
+            for side in (0, 1)
+        ]
+        bonds = [st.bond(devices[side], 4, f"net_bonding{side}", side + 1) for side in (0, 1)]
+        (rx0, tx0), (rx1, tx1) = map(rings, bonds)
+        links = [Port(device.ports_of(f"net_af_packet{n}")[0]) for n in (0, 1)]
+        # The bonds speak with each other before there is anything to forward.
+        wait_for(lambda: all(link.stats().tx_packets and link.stats().rx_packets for link in links), "LACP")
+        # Frames wait until there is an aggregate; addresses choose the link that each of them takes.
+        sent = sorted(FRAME[:11] + bytes([n]) + FRAME[12:] + bytes(60) for n in range(16))
+        for tx, rx in ((tx0, rx1), (tx1, rx0)):
+            before = [link.stats() for link in links]
+            send(st.pool, tx, sent)
+            got: list[bytes] = []
+            wait_for(lambda got=got, rx=rx: got.extend(numbered(receive(rx))) or len(got) == 16, "the frames")
+            assert sorted(got) == sent
+            after = [link.stats() for link in links]
+            counter = "tx_packets" if tx is tx0 else "rx_packets"
+            moved = [
+                getattr(new, counter) - getattr(old, counter) for new, old in zip(after, before, strict=True)
+            ]
+            assert min(moved) >= 8
+        for bond in bonds:
+            bond.detach()
 
 
-def test_mode_4_starts_and_stops():
-    run_isolated(lacp_starts)
+def test_lacp_forms_an_aggregate_with_another_bond():
+    with pairs() as ends:
+        run_isolated(aggregate, ends)
 
 
 def refusals() -> None:
