@@ -100,6 +100,30 @@ def test_levels_of_python_and_syslog_agree():
     assert logs.python_level(7) == logging.DEBUG
 
 
+PRIORITIES = """
+import os, threading
+from vio4wd.master.responsiveness import present_priority, put_ahead
+{first}
+asked, told = threading.Event(), []
+other = threading.Thread(target=lambda: (asked.wait(), told.append(present_priority())))
+other.start()
+before = present_priority()
+put_ahead()
+asked.set()
+other.join()
+print(present_priority() - before, told[0] - before)
+"""
+
+
+def test_only_the_thread_that_asks_runs_ahead():
+    assert run(PRIORITIES.format(first="")).stdout == "-10 0\n"
+
+
+def test_without_the_right_to_it_nobody_runs_ahead():
+    done = run(PRIORITIES.format(first="os.setuid(65534)"))
+    assert (done.stdout, done.stderr) == ("0 0\n", "")
+
+
 @pytest.fixture
 def instance():
     return f"vio4wd-test-{uuid.uuid4().hex[:8]}"
