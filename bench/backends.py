@@ -29,11 +29,19 @@ _PACKAGED_PORTS: Final = 32
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class VfCounts:
-    """Packets that came from the VF, and those of them that found no buffer in the guest."""
+class Counts:
+    """What a backend tells of its work since its start.
+
+    Attributes:
+        received, dropped: packets that came from the VF, and those of them that found no buffer in the guest.
+        packets, cycles: all packets that it took from either side, and its core's cycles (TSC) in the bursts
+            that had any.
+    """
 
     received: int
     dropped: int
+    packets: int
+    cycles: int
 
 
 class Served(Protocol):
@@ -47,8 +55,8 @@ class Served(Protocol):
     def idle_sockets(self) -> list[Path]:
         """Where guests that do nothing connect, one a relay."""
 
-    def vf_counts(self) -> VfCounts | None:
-        """Counters since its start; None: it tells none."""
+    def counts(self) -> Counts | None:
+        """Its counters; None: it tells none."""
 
 
 class Backend(Protocol):
@@ -98,9 +106,11 @@ class _ServedRelay:
     def socket(self) -> Path:
         return self.daemon.socket(RELAY)
 
-    def vf_counts(self) -> VfCounts:
-        counters = self.daemon.snapshot().relays[RELAY].vf_to_vm
-        return VfCounts(counters.packets_in, counters.dropped)
+    def counts(self) -> Counts:
+        shown = self.daemon.snapshot()
+        (worker,) = shown.workers
+        counters = shown.relays[RELAY].vf_to_vm
+        return Counts(counters.packets_in, counters.dropped, worker.packets, worker.busy_cycles)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,7 +134,9 @@ class TestpmdVhost:
         for number, socket in enumerate(sockets):
             devices.append(f"net_vhost{number},iface={socket},queues={setup.queues}")
             devices.append(setup.vf() if number == 0 else f"net_null{number},no-rx=1")
-        arguments = ["--mbuf-size=10240", "--max-pkt-len=9216"] if setup.jumbo else []
+        arguments = ["--record-core-cycles"]
+        if setup.jumbo:
+            arguments += ["--mbuf-size=10240", "--max-pkt-len=9216"]
         with Testpmd(
             devices,
             directory,
@@ -142,9 +154,10 @@ class _ServedPort:
     socket: Path
     idle_sockets: list[Path]
 
-    def vf_counts(self) -> VfCounts:
-        vhost = self.program.forwarded()[0]
-        return VfCounts(vhost.tx_packets + vhost.tx_dropped, vhost.tx_dropped)
+    def counts(self) -> Counts:
+        ports, packets, cycles = self.program.forwarded_by_core()
+        vhost = ports[0]
+        return Counts(vhost.tx_packets + vhost.tx_dropped, vhost.tx_dropped, packets, cycles)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,7 +204,7 @@ class _ServedCommand:
     def idle_sockets(self) -> list[Path]:
         return []
 
-    def vf_counts(self) -> None:
+    def counts(self) -> None:
         return None
 
 

@@ -43,7 +43,7 @@ scenarios (all of them if none is named):
 {scenarios}
 
 commands with options of their own:
-  report RESULT.json     write docs/benchmarks.md and its pictures
+  report RESULT.json...  write docs/benchmarks.md and its pictures
   instructions           instructions per packet of each kernel, against committed figures
 
 Nothing else should run on the machine. An interrupted run keeps what it has measured.

@@ -31,11 +31,13 @@ class Traffic:
         mpps: million packets a second that the guest sent or received; both ways: of the slower way.
         guest_drop: share of the packets it offered that the guest could not send, 0 for VF→VM.
         vf_drop: share of the VF's packets that found no buffer in the guest; None: the backend tells none.
+        cycles: of the backend's core for each packet, in the bursts that had any; None: it tells none.
     """
 
     mpps: float
     guest_drop: float
     vf_drop: float | None
+    cycles: float | None
 
 
 class Guest:
@@ -92,17 +94,18 @@ class Guest:
     def measure(self, direction: str, seconds: float) -> Traffic:
         """What moves in the next `seconds`."""
         before, began = self._counts(), time.monotonic()
-        vf_before = self._served.vf_counts()
+        old = self._served.counts()
         time.sleep(seconds)
         after, ended = self._counts(), time.monotonic()
-        vf_after = self._served.vf_counts()
-        received, sent, dropped = (new - old for old, new in zip(before, after, strict=True))
+        new = self._served.counts()
+        received, sent, dropped = (last - first for first, last in zip(before, after, strict=True))
         packets = {VM_TO_VF: sent, VF_TO_VM: received, BOTH: min(sent, received)}[direction]
-        vf_drop = None
-        if vf_before and vf_after:
-            offered = vf_after.received - vf_before.received
-            vf_drop = (vf_after.dropped - vf_before.dropped) / max(offered, 1)
-        return Traffic(packets / (ended - began) / 1e6, dropped / max(sent + dropped, 1), vf_drop)
+        vf_drop, cycles = None, None
+        if old and new:
+            vf_drop = (new.dropped - old.dropped) / max(new.received - old.received, 1)
+            if new.packets > old.packets:
+                cycles = (new.cycles - old.cycles) / (new.packets - old.packets)
+        return Traffic(packets / (ended - began) / 1e6, dropped / max(sent + dropped, 1), vf_drop, cycles)
 
     def _counts(self) -> tuple[int, int, int]:
         """Packets received, sent, and not taken by the ring."""

@@ -1,4 +1,4 @@
-"""`python -m bench report`: docs/benchmarks.md and its pictures from the JSON file of a run."""
+"""`python -m bench report`: docs/benchmarks.md and its pictures from the JSON files of runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Final
 
 from bench import plots, words
 from bench.figures import Row, rows, thrown_away
-from bench.result import Result, ResultError, load
+from bench.result import Result, ResultError, load, merged
 
 _DOCS: Final = Path(__file__).resolve().parent.parent / "docs"
 _NAME: Final = "benchmarks"
@@ -37,7 +37,8 @@ compared.
 A figure is the median of its windows, with `[lowest-highest]` and the number of windows. *by testpmd* is
 our median by testpmd's. *guest drop* is the share of its packets that the guest could not send: where it is
 small, the guest is the limit and the ratio says little about the forwarder. *VF drop* is the share of the
-VF's packets that found no buffer in the guest: where it is large, the guest is the limit again.
+VF's packets that found no buffer in the guest: where it is large, the guest is the limit again. *cycles* are
+those of the forwarder's core for each packet, in the bursts that had any: its own cost, whoever is the limit.
 """
 
 
@@ -91,12 +92,14 @@ def _table(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m bench report", description=__doc__)
-    parser.add_argument("result", type=Path, help="JSON file of a run")
+    parser.add_argument(
+        "results", type=Path, nargs="+", metavar="RESULT.json", help="a run's, in the order of the report"
+    )
     parser.add_argument("--docs", type=Path, default=_DOCS, help="where to write (default: this tree's docs)")
     parser.add_argument("--notes", type=Path, help="Markdown file that becomes the report's end")
     options = parser.parse_args(argv)
     try:
-        result = load(options.result)
+        result = merged([load(path) for path in options.results])
         notes = options.notes.read_text() if options.notes else ""
         print(write(result, options.docs, notes))
     except (ResultError, OSError) as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -51,6 +51,20 @@ class Result:
 
 
 _COLUMNS: Final = ("scenario", "case", "backend", "placement", "value", "unit", "before", "after")
+
+
+def merged(results: Sequence[Result]) -> Result:
+    """Several runs as one, in their order; what differs in machine or settings is told of each."""
+    return Result(
+        _together([result.machine for result in results]),
+        _together([result.settings for result in results]),
+        [window for result in results for window in result.windows],
+    )
+
+
+def _together(properties: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    names = dict.fromkeys(name for one in properties for name in one)
+    return {name: "; ".join(dict.fromkeys(one[name] for one in properties if name in one)) for name in names}
 
 
 def load(path: Path) -> Result:

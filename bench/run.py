@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -107,36 +108,37 @@ def guest_on(run: Run, backend: Backend, setup: Setup) -> Iterator[Guest]:
 def forwarding(run: Run, scenario: str, setups: Iterable[tuple[str, Setup]]) -> Iterator[Window]:
     """Windows of all setups, given with the names of their cases, in all directions and by all backends."""
     for name, setup in setups:
-        cases = {
-            direction: case
-            for direction in setup.directions
-            if run.wants(f"{scenario} {(case := f'{name}, {direction}')}")
-        }
         backends = [backend for backend in run.backends if backend.can(setup)]
-        if not cases or not backends:
-            continue
+        if _cases(run, scenario, name, setup) and backends:
+            yield from run.rounds(backends, functools.partial(windows, run, scenario, name, setup))
 
-        def measure(
-            backend: Backend,
-            name: str = name,
-            setup: Setup = setup,
-            cases: dict[str, str] = cases,
-        ) -> Iterator[Window]:
-            run.say(f"{scenario}: {name}, {backend.name}")
-            with guest_on(run, backend, setup) as guest:
-                for direction, case in cases.items():
-                    with guest.busy(direction):
-                        before = run.probe()
-                        traffic = guest.measure(direction, run.seconds)
-                        after = run.probe()
-                    extra = _extra(direction, traffic)
-                    yield Window(scenario, case, backend.name, traffic.mpps, "Mpps", before, after, extra)
 
-        yield from run.rounds(backends, measure)
+def windows(run: Run, scenario: str, name: str, setup: Setup, backend: Backend) -> Iterator[Window]:
+    """One window of a setup for each direction that is asked for, by one backend."""
+    cases = _cases(run, scenario, name, setup)
+    if not cases:
+        return
+    run.say(f"{scenario}: {name}, {backend.name}")
+    with guest_on(run, backend, setup) as guest:
+        for direction, case in cases.items():
+            with guest.busy(direction):
+                before = run.probe()
+                traffic = guest.measure(direction, run.seconds)
+                after = run.probe()
+            extra = _extra(direction, traffic)
+            yield Window(scenario, case, backend.name, traffic.mpps, "Mpps", before, after, extra)
+
+
+def _cases(run: Run, scenario: str, name: str, setup: Setup) -> dict[str, str]:
+    """Names of the cases that are asked for, by direction."""
+    cases = {direction: f"{name}, {direction}" for direction in setup.directions}
+    return {direction: case for direction, case in cases.items() if run.wants(f"{scenario} {case}")}
 
 
 def _extra(direction: str, traffic: Traffic) -> dict[str, float]:
     extra = {} if direction == VF_TO_VM else {"guest drop": traffic.guest_drop}
     if direction == VF_TO_VM and traffic.vf_drop is not None:
         extra["VF drop"] = traffic.vf_drop
+    if traffic.cycles is not None:
+        extra["cycles"] = traffic.cycles
     return extra

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from bench import plots, report, table, words
 from bench.figures import Window, rows
-from bench.result import Result, ResultError, load
+from bench.result import Result, ResultError, load, merged
 
 
 @pytest.fixture
@@ -30,6 +30,14 @@ def test_json_holds_all_of_it(result, tmp_path):
     result.save(tmp_path / "result.json")
     assert load(tmp_path / "result.json") == result
     assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
+
+
+def test_runs_are_merged(result):
+    other = Result({"processor": "one"}, {"windows": "5"}, result.windows[:1])
+    both = merged([result, other])
+    assert both.windows == result.windows + result.windows[:1]
+    assert both.machine == {"processor": "one"}
+    assert both.settings == {"windows": "3; 5"}
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 0}', '{"format": 1, "windows": [{}]}'])
