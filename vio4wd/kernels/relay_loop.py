@@ -1,10 +1,10 @@
 """The life of a worker: poll what moves on every round, what is silent now and then, sleep when all is.
 
 The items (directions of relays) stand in one array of addresses, the hot ones first. An item that
-moved nothing in many polls becomes cold. A few of the cold ones are looked at whenever the hot ones moved
-nothing, and otherwise every few microseconds, so that 64 idle relays cost the one that works almost
-nothing, and none waits long. When nothing is hot every item is looked at, and after a while of that the
-worker sleeps, if it may, for longer and longer up to a bound.
+moved nothing in many polls becomes cold. The cold ones are looked at in turn: whenever the hot ones moved
+nothing, and otherwise so seldom that each has its turn in time. So 64 idle relays cost the one that works
+almost nothing, and none waits long. When nothing is hot every item is looked at, and after a while of
+that the worker sleeps, if it may, for longer and longer up to a bound.
 """
 
 from vio4wd.kernels.compile import inner, kernel
@@ -18,10 +18,10 @@ _HISTOGRAM = DIRECTION.fields["latency_histogram"][1]
 _BUCKETS = DIRECTION.fields["latency_histogram"][0].shape[0]
 #: Polls in a row without a packet after which an item is cold.
 _COLD_AFTER = 512
-#: Cold items looked at at a time.
-_COLD_AT_A_TIME = 2
-#: Cycles between two looks at cold items while hot ones are busy. A look costs some 500 (their records are
-#: seldom in the nearest cache); 64 relays have 126 items, which are all looked at within 1.3 million.
+#: Cycles in which every cold item has its turn while hot ones are busy,
+_COLD_ROUND = 1_300_000
+#: but at least these between two looks. One costs some 500, for an item's records are seldom in the nearest
+#: cache. The 126 cold items of 64 relays, of which one is busy, are all looked at within 2.5 million.
 _COLD_EVERY = 20_000
 #: Rounds in a row without a packet after which the worker sleeps.
 _DROWSY_AFTER = 4096
@@ -93,10 +93,10 @@ def _poll_hot(context):
 
 @inner
 def _poll_cold(context):
-    """Look at the next few cold items, at all of them when none is hot; returns the packets moved."""
+    """Look at the next cold item, at all of them when none is hot; returns the packets moved."""
     ctx = context_at(context)
     cold = ctx.n_items - ctx.n_hot
-    rounds = cold if ctx.n_hot == 0 else min(cold, _COLD_AT_A_TIME)
+    rounds = cold if ctx.n_hot == 0 else min(cold, 1)
     moved = 0
     for _ in range(rounds):
         if ctx.cold < ctx.n_hot or ctx.cold >= ctx.n_items:
@@ -119,12 +119,12 @@ def run(context, seen, deadline):
     nap = _FIRST_SLEEP
     began = cycles()
     now = began
-    looked = 0
+    look = 0
     while True:
         moved = _poll_hot(context)
-        if moved == 0 or now - looked > _COLD_EVERY:
-            looked = now
+        if moved == 0 or now >= look:
             moved += _poll_cold(context)
+            look = now + max(_COLD_EVERY, _COLD_ROUND // max(ctx.n_items - ctx.n_hot, 1))
         now = cycles()
         worker.loops += 1
         worker.heartbeat = now
