@@ -23,13 +23,15 @@ def main():
     options = parser.parse_args()
     if options.cpu == 5:
         raise SystemExit("cannot start")
+    channel = socket.socket(fileno=options.channel_fd)
+    assert isinstance(protocol.decode(channel.recv(protocol.MAX_MESSAGE)), protocol.Begin)
     tables = segment.attach(options.instance)
     row = tables.tables["workers"][options.slot]
     row["pid"] = os.getpid()
     row["start_time"] = segment.process_start_time(os.getpid())
     row["cpu"] = options.cpu
     row["state"] = layout.WORKER_RUNNING
-    channel = socket.socket(fileno=options.channel_fd)
+    channel.send(protocol.encode(protocol.Reply()))
     channel.settimeout(0.02)
     while True:
         if options.cpu != 6:

@@ -34,15 +34,16 @@ def tables():
 
 @pytest.fixture
 def options(tables, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(pathlib.Path(__file__).parent))
+    monkeypatch.setenv("PYTHONPATH", str(pathlib.Path(__file__).parent), prepend=os.pathsep)
     return WorkerOptions(tables.name, "poll", "INFO", module="fake_worker")
 
 
 @contextlib.asynccontextmanager
 async def started(cpu, options, tables):
-    handle = WorkerHandle(0, cpu, options, tables.tables)
+    handle = WorkerHandle(0, cpu, options)
     try:
-        await handle.start()
+        await handle.spawn()
+        await handle.start(tables.tables)
         yield handle
     finally:
         await handle.kill()
@@ -56,7 +57,7 @@ def test_request_with_descriptors_rings_the_doorbell_and_is_answered(tables, opt
             os.close(writer)
             assert os.read(reader, 10) == b"seen"
             os.close(reader)
-            assert tables.tables["control"][0]["doorbell"] == 1
+            assert tables.tables["control"][0]["doorbell"] == 2  # the first one was to begin
             await asyncio.gather(*(handle.request(RELEASE) for _ in range(50)))
             await handle.stop(10)
             assert await handle.wait() == "exit status 0"
@@ -121,9 +122,12 @@ class Team:
 
     def __init__(self, cpus, options, tables):
         self.told = []
-        self.workers = workers.Workers(
-            cpus, tables.tables, options, contextlib.AsyncExitStack, self._lost, self._running
-        )
+        self._tables = tables.tables
+        self.workers = workers.Workers(cpus, options, contextlib.AsyncExitStack, self._lost, self._running)
+
+    async def start(self):
+        await self.workers.spawn()
+        await self.workers.start(self._tables)
 
     async def _lost(self, slot):
         self.told.append(("lost", slot))
@@ -141,7 +145,7 @@ def test_dead_worker_is_reported_and_replaced(tables, options):
     async def scenario():
         team = Team([GOOD], options, tables)
         try:
-            await team.workers.start()
+            await team.start()
             first = team.workers.get(0).pid
             assert team.workers.all_beat()
             for repeat in (2, 3):
@@ -162,7 +166,7 @@ def test_worker_without_heartbeat_is_replaced(tables, options, monkeypatch):
     async def scenario():
         team = Team([HEARTLESS], options, tables)
         try:
-            await team.workers.start()
+            await team.start()
             await team.until(("lost", 0))
         finally:
             await team.workers.stop(10)
@@ -175,7 +179,7 @@ def test_start_fails_when_a_worker_does_not_come_up(tables, options):
         team = Team([GOOD, STILLBORN], options, tables)
         try:
             with pytest.raises(MasterError, match="CPU 5 ended while it started"):
-                await team.workers.start()
+                await team.start()
         finally:
             await team.workers.stop(10)
         assert not any(psutil.pid_exists(pid) for pid in team.workers.pids())

@@ -8,11 +8,14 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from vio4wd.config.version import VersionAction
 from vio4wd.dpdk import eal, guard
 from vio4wd.dpdk.errors import DpdkError
+from vio4wd.shm import segment
+from vio4wd.worker.protocol import MAX_MESSAGE, Begin, Reply, decode, encode
 
 _RTE_LOG_NOTICE = 6
 _RTE_LOG_INFO = 7
@@ -35,7 +38,6 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--nice", type=int, help="priority, as nice(1) counts it (default: the master's)")
     parser.add_argument("--log-level", default="INFO", help="least severity that is logged")
-    parser.add_argument("--pci", action="append", default=[], help="PCI device that is attached already")
     return parser
 
 
@@ -45,11 +47,11 @@ def _numa_node(cpu: int) -> int:
     return int(nodes[0].name.removeprefix("node")) if nodes else 0
 
 
-def _eal_arguments(options: argparse.Namespace) -> list[str]:
+def _eal_arguments(options: argparse.Namespace, pci: Sequence[str]) -> list[str]:
     """EAL's options; what it tells about the machine the master has logged already."""
     level = _RTE_LOG_INFO if options.log_level == "DEBUG" else _RTE_LOG_NOTICE
     lcore = options.slot + 1  # 0 is the master's
-    secondary = eal.secondary_arguments(options.instance, lcore, options.cpu, pci=options.pci)
+    secondary = eal.secondary_arguments(options.instance, lcore, options.cpu, pci=pci)
     return [*secondary, f"--log-level={level}"]
 
 
@@ -68,23 +70,23 @@ def main() -> int:
         os.setpriority(os.PRIO_PROCESS, 0, options.nice)
     channel = socket.socket(fileno=options.channel_fd)
     channel.set_inheritable(False)
-    try:
-        eal.init(_eal_arguments(options))
-        guard.install()
-    except DpdkError as error:
-        logging.error("%s", error)
-        return 1
-    # Only now: EAL must find the addresses of the master's hugepages free.
-    from vio4wd.shm import segment
+    # After the CPU was chosen: this loads the kernels, which takes most of the start.
     from vio4wd.worker.process import Worker
 
+    data = channel.recv(MAX_MESSAGE)
+    begin = decode(data) if data else None
+    if not isinstance(begin, Begin):
+        return 0  # the master changed its mind, or is gone
     try:
+        eal.init(_eal_arguments(options, begin.pci))
+        guard.install()
         tables = segment.attach(options.instance)
-    except segment.SegmentError as error:
+    except (DpdkError, segment.SegmentError) as error:
         logging.error("%s", error)
         return 1
     worker = Worker(tables, options.slot, channel, adaptive=options.idle == "adaptive")
     worker.announce(options.cpu, _numa_node(options.cpu))
+    channel.send(encode(Reply()))
     worker.serve()
     logging.shutdown()
     # The master waits for us, and there is nothing left to tidy up: the interpreter may take its time for it.

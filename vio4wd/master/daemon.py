@@ -165,6 +165,18 @@ class Daemon:
         os.sched_setaffinity(0, {settings.master_lcore})
         devices = DeviceThread()
         stack.callback(devices.close)
+        hardware = DpdkHardware(devices, self._instance, settings.master_lcore, _port_options(settings))
+        workers = Workers(
+            settings.cpus,
+            self._worker_options(),
+            devices.paused,
+            self._worker_lost,
+            self._worker_running,
+            hardware.polled_pci,
+        )
+        self._workers = workers
+        stack.push_async_callback(workers.stop, WORKER_STOP_TIME)
+        await workers.spawn()
         await devices.run(_bind_vfs, settings.bind_vfio_pci)
         tsc_hz = await self._start_dpdk(devices, stack)
         shared = segment.create(self._instance, tsc_hz)
@@ -173,19 +185,7 @@ class Daemon:
         tables = shared.tables
 
         placement = Placement(settings.cpus, tables, settings.pins, same_numa=settings.same_numa)
-        hardware = DpdkHardware(devices, self._instance, settings.master_lcore, _port_options(settings))
         stack.push_async_callback(hardware.close)
-        level = logging.getLevelName(logs.python_level(settings.loglevel))
-        workers = Workers(
-            settings.cpus,
-            tables,
-            WorkerOptions(self._instance, settings.idle, level, responsiveness.present_priority()),
-            devices.paused,
-            self._worker_lost,
-            self._worker_running,
-            hardware.polled_pci,
-        )
-        self._workers = workers
         self._relays = [
             Relay(number, tables, workers, hardware, placement) for number in range(layout.MAX_RELAYS)
         ]
@@ -193,7 +193,7 @@ class Daemon:
         sockets = GuestSockets(settings, tables, find_node=len(numa.nodes()) > 1)
         stack.push_async_callback(sockets.close_all)
         stack.push_async_callback(self._stop_workers, workers)
-        await workers.start()
+        await workers.start(tables)
 
         controller = MasterController(self._relays, sockets, placement)
         await self._open_sockets(sockets)
@@ -211,6 +211,10 @@ class Daemon:
         self._spawn(self._feed_watchdog(workers))
         responsiveness.spare_what_stays()
         _log.info("serving (pid %d, instance %s)", os.getpid(), self._instance)
+
+    def _worker_options(self) -> WorkerOptions:
+        level = logging.getLevelName(logs.python_level(self._settings.loglevel))
+        return WorkerOptions(self._instance, self._settings.idle, level, responsiveness.present_priority())
 
     async def _start_dpdk(self, devices: DeviceThread, stack: contextlib.AsyncExitStack) -> int:
         """Initialise EAL; returns the cycles a second of the time stamp counter, measured meanwhile."""

@@ -64,16 +64,16 @@ class WorkerOptions:
     nice: int = 0
     module: str = "vio4wd.cli.worker"
 
-    def command(self, slot: int, cpu: int, channel: int, pci: Sequence[str]) -> list[str]:
+    def command(self, slot: int, cpu: int, channel: int) -> list[str]:
         """Program and arguments for the worker of a slot, with its end of the channel."""
         named = {"slot": slot, "cpu": cpu, "instance": self.instance, "channel-fd": channel}
         named |= {"idle": self.idle, "log-level": self.log_level, "nice": self.nice}
         arguments = [f"--{name}={value}" for name, value in named.items()]
-        return [sys.executable, "-m", self.module, *arguments, *(f"--pci={address}" for address in pci)]
+        return [sys.executable, "-P", "-m", self.module, *arguments]
 
 
 class WorkerHandle:
-    """A worker process on one CPU. `start()` once; a new process needs a new handle.
+    """A worker process on one CPU. `spawn()` and then `start()`, once; a new process needs a new handle.
 
     Attributes:
         slot: its row in the control and worker tables.
@@ -81,12 +81,12 @@ class WorkerHandle:
         pid: of the process, 0 before the start.
     """
 
-    def __init__(self, slot: int, cpu: int, options: WorkerOptions, tables: layout.Tables) -> None:
+    def __init__(self, slot: int, cpu: int, options: WorkerOptions) -> None:
         self.slot = slot
         self.cpu = cpu
         self.pid = 0
         self._options = options
-        self._tables = tables
+        self._tables: layout.Tables | None = None
         self._channel: socket.socket | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._answers: collections.deque[asyncio.Future[str]] = collections.deque()
@@ -95,18 +95,15 @@ class WorkerHandle:
         self._tasks: list[asyncio.Task[None]] = []
         self.running = False
 
-    async def start(self, pci: Sequence[str] = ()) -> None:
-        """Start the process and wait until it serves.
-
-        Args:
-            pci: addresses of the PCI devices that are attached.
+    async def spawn(self) -> None:
+        """Make the process. It loads its program and the kernels, which needs nothing of ours, and waits.
 
         Raises:
-            WorkerGoneError: it ended before, or was killed because it took too long.
+            WorkerGoneError: it cannot be made.
         """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
-        command = self._options.command(self.slot, self.cpu, theirs.fileno(), pci)
+        command = self._options.command(self.slot, self.cpu, theirs.fileno())
         try:
             process = await asyncio.create_subprocess_exec(
                 *command,
@@ -131,23 +128,26 @@ class WorkerHandle:
             asyncio.create_task(self._reap(process)),
             asyncio.create_task(self._relay_log(process)),
         ]
-        await self._until_running()
 
-    async def _until_running(self) -> None:
+    async def start(self, tables: layout.Tables, pci: Sequence[str] = ()) -> None:
+        """Let the process join our DPDK, and wait until it serves.
+
+        Args:
+            tables: where it writes what it does.
+            pci: addresses of the PCI devices that are attached.
+
+        Raises:
+            WorkerGoneError: it has ended, or was killed because it took too long.
+        """
+        self._tables = tables
         try:
-            async with asyncio.timeout(START_TIME):
-                while not self._exited.is_set():
-                    row = self._tables["workers"][self.slot]
-                    if int(row["pid"]) == self.pid and int(row["state"]) == layout.WORKER_RUNNING:
-                        self.running = True
-                        return
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._exited.wait(), 0.02)
-        except TimeoutError:
-            _log.error("worker on CPU %d did not come up within %.0f s; killing it", self.cpu, START_TIME)
+            await self.request(protocol.Begin(tuple(pci)), answer_time=START_TIME)
+        except (WorkerGoneError, WorkerRefusedError):
             await self.kill()
-        await self._tasks[1]  # its last words belong before ours
-        raise WorkerGoneError(f"the worker on CPU {self.cpu} ended while it started; the lines above say why")
+            await self._tasks[1]  # its last words belong before ours
+            why = f"the worker on CPU {self.cpu} ended while it started; the lines above say why"
+            raise WorkerGoneError(why) from None
+        self.running = True
 
     async def request(
         self, message: protocol.Message, fds: Sequence[int] = (), answer_time: float = ANSWER_TIME
@@ -172,7 +172,8 @@ class WorkerHandle:
             except OSError as error:
                 await self._condemn(f"takes no request ({error.strerror})")
             self._answers.append(answer)
-            self._tables["control"][self.slot]["doorbell"] += 1
+            if self._tables is not None:
+                self._tables["control"][self.slot]["doorbell"] += 1
             try:
                 refusal = await asyncio.wait_for(answer, answer_time)
             except TimeoutError:

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final
 
 from vio4wd.master.errors import MasterError
@@ -44,7 +44,6 @@ class Workers:
 
     Args:
         cpus: one worker on each.
-        tables: the shared tables; the CPU column of `control` is filled here.
         start_gate: entered while a worker starts (a starting DPDK secondary and a device that comes
             or goes in the primary do not mix).
         lost: told the slot of a worker that has ended unasked, before the next one starts.
@@ -52,10 +51,11 @@ class Workers:
         attached_pci: addresses of the PCI devices that a starting worker is to look for.
     """
 
+    _tables: layout.Tables  # from `start` on
+
     def __init__(
         self,
         cpus: Sequence[int],
-        tables: layout.Tables,
         options: WorkerOptions,
         start_gate: Gate,
         lost: Notice,
@@ -63,7 +63,6 @@ class Workers:
         attached_pci: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         self.cpus = tuple(cpus)
-        self._tables = tables
         self._options = options
         self._start_gate = start_gate
         self._lost = lost
@@ -73,8 +72,6 @@ class Workers:
         self._tasks: list[asyncio.Task[None]] = []
         self._beats: dict[int, tuple[int, float]] = {}
         self._stopping = False
-        for slot, cpu in enumerate(self.cpus):
-            tables["control"][slot]["cpu"] = cpu
 
     def slot_of(self, cpu: int) -> int:
         """Slot of a worker CPU.
@@ -101,27 +98,43 @@ class Workers:
             for slot in range(len(self.cpus))
         )
 
-    async def start(self) -> None:
-        """Start all workers and return when they serve.
+    async def spawn(self) -> None:
+        """Make the processes of all workers, which load their programs while DPDK starts here.
+
+        Raises:
+            MasterError: one cannot be made.
+        """
+        for slot, cpu in enumerate(self.cpus):
+            self._handles[slot] = WorkerHandle(slot, cpu, self._options)
+        await self._all(handle.spawn() for handle in self._handles.values())
+
+    async def start(self, tables: layout.Tables) -> None:
+        """Let all workers begin, and return when they serve.
+
+        Args:
+            tables: the shared tables; the CPU column of `control` is filled here.
 
         Raises:
             MasterError: one did not come up.
         """
-        handles = [WorkerHandle(slot, cpu, self._options, self._tables) for slot, cpu in enumerate(self.cpus)]
-        for handle in handles:
-            self._handles[handle.slot] = handle
+        self._tables = tables
+        for slot, cpu in enumerate(self.cpus):
+            tables["control"][slot]["cpu"] = cpu
+        handles = list(self._handles.values())
         async with self._start_gate():
-            results = await asyncio.gather(*(handle.start() for handle in handles), return_exceptions=True)
-        for result in results:
-            if isinstance(result, WorkerGoneError):
-                raise MasterError(str(result))
-            if result is not None:
-                raise result
+            await self._all(handle.start(tables) for handle in handles)
         for handle in handles:
             _log.info("worker on CPU %d serves (pid %d)", handle.cpu, handle.pid)
             await self._running(handle.slot)
             self._tasks.append(asyncio.create_task(self._supervise(handle.slot)))
         self._tasks.append(asyncio.create_task(self._watch()))
+
+    async def _all(self, starts: Iterable[Awaitable[None]]) -> None:
+        for result in await asyncio.gather(*starts, return_exceptions=True):
+            if isinstance(result, WorkerGoneError):
+                raise MasterError(str(result))
+            if result is not None:
+                raise result
 
     async def _supervise(self, slot: int) -> None:
         pause = FIRST_PAUSE
@@ -136,11 +149,12 @@ class Workers:
             await self._lost(slot)
             await asyncio.sleep(pause)
             pause = next_pause(pause, time.monotonic() - since)
-            handle = WorkerHandle(slot, self.cpus[slot], self._options, self._tables)
+            handle = WorkerHandle(slot, self.cpus[slot], self._options)
             self._handles[slot] = handle
             try:
+                await handle.spawn()
                 async with self._start_gate():
-                    await handle.start(self._attached_pci())
+                    await handle.start(self._tables, self._attached_pci())
             except WorkerGoneError as error:
                 _log.error("%s", error)
                 continue
@@ -177,12 +191,14 @@ class Workers:
     async def stop(self, seconds: float) -> None:
         """End all workers, by force after `seconds`; nothing is restarted any more."""
         self._stopping = True
+        begun = bool(self._tasks)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(handle.stop(seconds) for handle in self._handles.values()))
-        for slot in self._handles:
-            self._clear(slot)
+        if begun:
+            for slot in self._handles:
+                self._clear(slot)
 
     def pids(self) -> list[int]:
         """Process ids of the workers that were started and not yet replaced."""

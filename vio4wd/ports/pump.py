@@ -21,8 +21,7 @@ from vio4wd.dpdk import eal, functions
 from vio4wd.dpdk.errors import DpdkError
 from vio4wd.dpdk.mempool import free_packets
 from vio4wd.dpdk.ring import Ring
-from vio4wd.kernels import pump as kernels
-from vio4wd.kernels.records import BURST
+from vio4wd.kernels.pump_records import BURST, LANE, PUMP
 from vio4wd.shm.clock import cycles
 
 _log = logging.getLogger(__name__)
@@ -64,11 +63,11 @@ class Pump:
     """Owns the thread and the records that its kernel reads. All methods may be called from any thread."""
 
     def __init__(self) -> None:
-        self._lanes = np.zeros(MAX_LANES, kernels.LANE)
+        self._lanes = np.zeros(MAX_LANES, LANE)
         self._packets = np.zeros((MAX_LANES, BURST), np.int64)
         self._order = np.zeros(MAX_LANES, np.int64)
         self._scratch = np.zeros(BURST, np.int64)
-        self._state = np.zeros(1, kernels.PUMP)
+        self._state = np.zeros(1, PUMP)
         self._served: dict[int, Lane] = {}
         self._changes: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = queue.SimpleQueue()
         self._closed = False
@@ -132,7 +131,10 @@ class Pump:
             seen = int(state["doorbell"])
             self._change_all(wait=not self._served)
             if self._served and not self._closed:
-                kernels.run_pump(address, seen, cycles() + period)
+                # Not sooner: numba takes half a second to import, and most daemons pump nothing.
+                from vio4wd.kernels.pump import run_pump
+
+                run_pump(address, seen, cycles() + period)
                 for lane in list(self._served.values()):
                     self._look_after(lane)
 

@@ -58,8 +58,7 @@ class Trial:
             return "pumped: the driver has no burst functions"
         libraries = [library for library, _ in here if library]  # type: ignore[misc]
         command = [
-            sys.executable,
-            "-m",
+            *(sys.executable, "-P", "-m"),
             "vio4wd.ports.trial_process",
             f"--prefix={self._prefix}",
             f"--lcore={LCORE}",

@@ -85,6 +85,17 @@ class DirtyLog:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Begin:
+    """The master's DPDK and tables are there: join them. It comes first, and once.
+
+    Attributes:
+        pci: addresses of the PCI devices that are attached.
+    """
+
+    pci: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Serve:
     """Serve this direction from now on, in the place of what the worker may know of it.
 
@@ -124,9 +135,9 @@ class Reply:
     error: str = ""
 
 
-Message = Serve | Release | Stop | Reply
+Message = Begin | Serve | Release | Stop | Reply
 
-_KINDS: Final[dict[str, type[Any]]] = {c.__name__: c for c in (Serve, Release, Stop, Reply)}
+_KINDS: Final[dict[str, type[Any]]] = {c.__name__: c for c in (Begin, Serve, Release, Stop, Reply)}
 _NESTED: Final[dict[str, type[Any]]] = {"port": PortRef, "log": DirtyLog}
 _LISTS: Final[dict[str, type[Any]]] = {"regions": Region, "queues": Queue}
 
