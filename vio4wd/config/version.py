@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +16,8 @@ class VersionAction(argparse.Action):
         )
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:  # noqa: ANN401
+        import importlib.metadata  # which takes longer to load than most commands take to run
+
         try:
             version = importlib.metadata.version("vio4wd")
         except importlib.metadata.PackageNotFoundError:
