@@ -29,15 +29,17 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main() -> int:
-    """Compile one kernel after the other: numba's cache must not be filled by several processes at once."""
+    """Compile one kernel after the other."""
     options = build_parser().parse_args()
+    from vio4wd.kernels.cold_cache import one_at_a_time
     from vio4wd.kernels.compile import cache_folder
 
-    for name, purpose in _MODULES.items():
-        began = time.monotonic()
-        importlib.import_module(name)
-        if not options.quiet:
-            print(f"{purpose}: {time.monotonic() - began:.1f} s")
+    with one_at_a_time():
+        for name, purpose in _MODULES.items():
+            began = time.monotonic()
+            importlib.import_module(name)
+            if not options.quiet:
+                print(f"{purpose}: {time.monotonic() - began:.1f} s")
     if not options.quiet:
         print(f"compiled kernels are in {cache_folder()}")
     return 0
