@@ -78,8 +78,11 @@ def _release(context, mbuf, keep_head):
 
 
 @inner
-def _gather(context, item, mbuf, n_segments):
+def _gather(context, item, mbuf, n_segments, length):
     """Copy the SEGMENTS of a chain to HEADER, an mbuf, and as many more mbufs as it takes.
+
+    Args:
+        length: bytes of the packet, which is all of the segments but the header.
 
     Returns:
         The packet's bytes; -1: too short, too long, or no mbuf for the rest (counted), the packet is
@@ -88,10 +91,6 @@ def _gather(context, item, mbuf, n_segments):
     ctx = context_at(context)
     it = item_at(item)
     scratch = ctx.scratch
-    total = 0
-    for i in range(n_segments):
-        total += load64(scratch + SEGMENTS + 16 * i + 8)
-    length = total - it.header_size
     skip = it.header_size
     mb = mbuf_at(mbuf)
     _reset(mbuf, 0)
@@ -154,7 +153,8 @@ def _walk(context, item, vring, i):
     if total < it.header_size:
         fail(vring, RING_SHORT_CHAIN, total)
         return -2
-    length = _gather(context, item, load64(scratch + PACKETS + 8 * i), found)
+    mbuf = load64(scratch + PACKETS + 8 * i)
+    length = _gather(context, item, mbuf, found, total - it.header_size)
     if length == -2:
         fail(vring, RING_BAD_ADDRESS, load64(scratch + SEGMENTS))
     return length
