@@ -6,7 +6,7 @@ import itertools
 import numpy as np
 
 from vio4wd.dpdk.errors import DpdkError
-from vio4wd.master.guest import Guest, GuestQueue, GuestRegion
+from vio4wd.master.guest import Guest
 from vio4wd.master.placement import Placement
 from vio4wd.master.relay import Relay
 from vio4wd.master.worker_handle import WorkerGoneError, WorkerRefusedError
@@ -180,7 +180,7 @@ class Stage:
 
 def guest(memory=1, pairs=1, features=1 << 32):
     queues = tuple(
-        GuestQueue(n, 256, 0x1000 * n, 0x1000 * n + 0x400, 0x1000 * n + 0x800, call_fd=100 + n)
+        protocol.Queue(n, 256, 0x1000 * n, 0x1000 * n + 0x400, 0x1000 * n + 0x800, call_fd=100 + n)
         for n in range(2 * pairs)
     )
-    return Guest(features, memory, (GuestRegion(0, 1 << 20, 0, 50),), queues)
+    return Guest(features, memory, (protocol.Region(0, 1 << 20, 0, 50),), queues)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from relay_stage import VF_TO_VM, VM_TO_VF, Stage, guest
 
 from vio4wd.dpdk.errors import DpdkError
-from vio4wd.master.guest import Guest, GuestLog, serve_message
+from vio4wd.master.guest import Guest, serve_message
 from vio4wd.master.relay import RelayError
 from vio4wd.master.roles import Device
 from vio4wd.master.worker_handle import WorkerRefusedError
@@ -297,7 +297,7 @@ def test_any_history_keeps_one_owner_and_one_pool(history):
 def test_descriptors_of_a_message_are_counted_from_its_own_list(pairs, with_port, logged):
     state = guest(pairs=pairs)
     if logged:
-        state = Guest(state.features, 1, state.regions, state.queues, GuestLog(99, 4096, 0))
+        state = Guest(state.features, 1, state.regions, state.queues, protocol.DirtyLog(99, 4096, 0))
     port = protocol.PortRef("ethdev", 1) if with_port else None
     for direction in (VF_TO_VM, VM_TO_VF):
         built = serve_message(1, direction, port, "pool", state)

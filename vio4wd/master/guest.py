@@ -9,76 +9,27 @@ from __future__ import annotations
 import dataclasses
 
 from vio4wd.shm import layout
+from vio4wd.vhost.features import Virtio, header_size
 from vio4wd.worker import protocol
-
-VIRTIO_F_VERSION_1 = 32
-VIRTIO_F_RING_EVENT_IDX = 29
-VIRTIO_F_RING_PACKED = 34
-VIRTIO_NET_F_MRG_RXBUF = 15
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class GuestRegion:
-    """A range of guest memory; `protocol.Region` with a descriptor of this process."""
-
-    guest_address: int
-    size: int
-    mmap_offset: int
-    fd: int
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class GuestQueue:
-    """A queue that may be served; `protocol.Queue` with a descriptor of this process (-1: none)."""
-
-    index: int
-    size: int
-    descriptors: int
-    available: int
-    used: int
-    call_fd: int
-    log_used: int = -1
-    enabled: bool = True
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class GuestLog:
-    """The dirty log; `protocol.DirtyLog` with a descriptor of this process."""
-
-    fd: int
-    size: int
-    offset: int
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Guest:
-    """One state of a guest's device.
+    """One state of a guest's device; the descriptors in its parts are those of this process.
 
     Attributes:
+        features: mask of the feature bits (`Virtio`) that the guest acknowledged.
         memory: number of the state of its memory table, unique within the relay.
         queues: those that are started, by index.
     """
 
     features: int
     memory: int
-    regions: tuple[GuestRegion, ...]
-    queues: tuple[GuestQueue, ...]
-    log: GuestLog | None = None
+    regions: tuple[protocol.Region, ...]
+    queues: tuple[protocol.Queue, ...]
+    log: protocol.DirtyLog | None = None
 
-    def has(self, feature: int) -> bool:
-        """Whether the guest acknowledged a feature bit."""
-        return bool(self.features >> feature & 1)
-
-    @property
-    def packed(self) -> bool:
-        return self.has(VIRTIO_F_RING_PACKED)
-
-    @property
-    def header_size(self) -> int:
-        """Bytes of the virtio-net header (virtio 1.2 §5.1.6); a plain legacy one lacks num_buffers."""
-        return 12 if self.has(VIRTIO_F_VERSION_1) or self.has(VIRTIO_NET_F_MRG_RXBUF) else 10
-
-    def of_direction(self, direction: int) -> tuple[GuestQueue, ...]:
+    def of_direction(self, direction: int) -> tuple[protocol.Queue, ...]:
         """The queues to serve in a direction: the guest receives on even ones and transmits on odd ones.
 
         A queue that is started but not enabled takes no packets; what the guest transmits on it is to be
@@ -108,25 +59,20 @@ def serve_message(
         return None
     if guest is None or not queues:
         return protocol.Serve(relay, direction, port, pool, 0, 0), []
-    fds = [region.fd for region in guest.regions]
-    regions = tuple(
-        protocol.Region(region.guest_address, region.size, region.mmap_offset, fd=index)
-        for index, region in enumerate(guest.regions)
+    fds: list[int] = []
+
+    def place(fd: int) -> int:
+        """Put a descriptor beside the message; where it stands there."""
+        fds.append(fd)
+        return len(fds) - 1
+
+    regions = tuple(dataclasses.replace(region, fd=place(region.fd)) for region in guest.regions)
+    served = tuple(
+        dataclasses.replace(queue, call_fd=place(queue.call_fd) if queue.call_fd >= 0 else -1)
+        for queue in queues
     )
-    served = []
-    for queue in queues:
-        call = -1
-        if queue.call_fd >= 0:
-            call = len(fds)
-            fds.append(queue.call_fd)
-        served.append(protocol.Queue(**{**dataclasses.asdict(queue), "call_fd": call}))
-    log = None
-    if guest.log is not None:
-        log = protocol.DirtyLog(fd=len(fds), size=guest.log.size, offset=guest.log.offset)
-        fds.append(guest.log.fd)
-    message = protocol.Serve(
-        relay, direction, port, pool, guest.features, guest.memory, regions, tuple(served), log
-    )
+    log = dataclasses.replace(guest.log, fd=place(guest.log.fd)) if guest.log is not None else None
+    message = protocol.Serve(relay, direction, port, pool, guest.features, guest.memory, regions, served, log)
     return message, fds
 
 
@@ -141,10 +87,12 @@ def publish(tables: layout.Tables, relay: int, guest: Guest | None) -> None:
     rows["ready"] = 0
     if guest is None:
         return
+    packed = int(bool(guest.features & Virtio.RING_PACKED))
+    event_idx = int(bool(guest.features & Virtio.RING_EVENT_IDX))
     for queue in guest.queues:
         row = rows[queue.index]
         row["size"] = queue.size
-        row["packed"] = int(guest.packed)
-        row["event_idx"] = int(guest.has(VIRTIO_F_RING_EVENT_IDX))
-        row["header_size"] = guest.header_size
+        row["packed"] = packed
+        row["event_idx"] = event_idx
+        row["header_size"] = header_size(guest.features)
         row["ready"] = int(queue.enabled)

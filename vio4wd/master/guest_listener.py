@@ -6,10 +6,11 @@ import logging
 import re
 
 from vio4wd.master import numa, rings
-from vio4wd.master.guest import Guest, GuestLog, GuestQueue, GuestRegion
+from vio4wd.master.guest import Guest
 from vio4wd.master.relay import Relay, RelayError
 from vio4wd.shm import layout
 from vio4wd.vhost.state import DeviceState
+from vio4wd.worker.protocol import DirtyLog, Queue, Region
 
 _log = logging.getLogger(__name__)
 
@@ -82,16 +83,16 @@ def as_guest(state: DeviceState) -> Guest:
     """The view of a device that a relay serves: its memory and the queues that are started."""
     log = None
     if state.logging and state.log is not None:
-        log = GuestLog(state.log.fd, state.log.size, state.log.offset)
+        log = DirtyLog(state.log.fd, state.log.size, state.log.offset)
     return Guest(
         features=int(state.features),
         memory=state.memory_number,
         regions=tuple(
-            GuestRegion(region.guest_address, region.size, region.mmap_offset, region.fd)
+            Region(region.guest_address, region.size, region.mmap_offset, region.fd)
             for region in state.regions
         ),
         queues=tuple(
-            GuestQueue(
+            Queue(
                 queue.index,
                 queue.size,
                 queue.descriptors,

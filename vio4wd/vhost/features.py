@@ -68,6 +68,11 @@ class Virtio(enum.IntFlag):
     SPEED_DUPLEX = 1 << 63
 
 
+def header_size(features: int) -> int:
+    """Bytes of the virtio-net header before each packet, with these features taken (virtio 1.3 §5.1.6.1)."""
+    return 12 if features & (Virtio.VERSION_1 | Virtio.MRG_RXBUF) else 10
+
+
 class Protocol(enum.IntFlag):
     """vhost-user protocol feature bits ("Protocol features" of the specification), as masks."""
 

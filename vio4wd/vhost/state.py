@@ -6,7 +6,7 @@ import dataclasses
 from typing import Final
 
 from vio4wd.vhost.fds import close_all
-from vio4wd.vhost.features import Protocol, Virtio
+from vio4wd.vhost.features import Protocol, Virtio, header_size
 from vio4wd.vhost.memory import MemoryRegion, MemoryTable
 from vio4wd.vhost.rings import Vring
 
@@ -75,7 +75,7 @@ class DeviceState:
     @property
     def header_size(self) -> int:
         """Bytes of the virtio-net header before each packet (virtio 1.3 §5.1.6.1)."""
-        return 12 if self.features & (Virtio.VERSION_1 | Virtio.MRG_RXBUF) else 10
+        return header_size(self.features)
 
     @property
     def logging(self) -> bool:

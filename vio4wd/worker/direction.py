@@ -16,26 +16,11 @@ from vio4wd.kernels.records import ITEM, VRING
 from vio4wd.kernels.ring_set_up import set_up
 from vio4wd.shm import layout
 from vio4wd.shm.segment import Segment
+from vio4wd.vhost.features import Virtio, header_size
 from vio4wd.worker.guest import GuestMemory, Mapping
 from vio4wd.worker.protocol import PortRef, Queue, Serve
 
-# Virtio feature bits that the kernels know (virtio 1.2 §5.1.3, §6).
-CSUM = 1 << 0
-GUEST_CSUM = 1 << 1
-MRG_RXBUF = 1 << 15
-EVENT_IDX = 1 << 29
-VERSION_1 = 1 << 32
-RING_PACKED = 1 << 34
-
 _CHECKSUMS = ethdev.TX_IPV4_CHECKSUM | ethdev.TX_TCP_CHECKSUM | ethdev.TX_UDP_CHECKSUM
-
-_HEADER_SIZE = 12
-_LEGACY_HEADER_SIZE = 10
-
-
-def header_size(features: int) -> int:
-    """Bytes of the virtio-net header with these features negotiated (virtio 1.2 §5.1.6.1)."""
-    return _HEADER_SIZE if features & (VERSION_1 | MRG_RXBUF) else _LEGACY_HEADER_SIZE
 
 
 def _ring_sizes(queue: Queue, packed: bool) -> tuple[int, int, int]:
@@ -104,12 +89,12 @@ class Direction:
         if serve.pool:
             self._pool = Pool.lookup(serve.pool)
             item["pool"] = self._pool.address
-        item["packed"] = bool(serve.features & RING_PACKED)
-        item["mergeable"] = bool(serve.features & MRG_RXBUF)
-        item["event_idx"] = bool(serve.features & EVENT_IDX)
+        item["packed"] = bool(serve.features & Virtio.RING_PACKED)
+        item["mergeable"] = bool(serve.features & Virtio.MRG_RXBUF)
+        item["event_idx"] = bool(serve.features & Virtio.RING_EVENT_IDX)
         item["header_size"] = header_size(serve.features)
-        item["guest_offloads"] = bool(serve.features & CSUM)
-        item["guest_checks"] = bool(serve.features & GUEST_CSUM)
+        item["guest_offloads"] = bool(serve.features & Virtio.CSUM)
+        item["guest_checks"] = bool(serve.features & Virtio.GUEST_CSUM)
         item["queues"] = self._vrings.ctypes.data
         item["n_queues"] = len(serve.queues)
 

@@ -40,12 +40,13 @@ class PortRef:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Region:
-    """A range of guest memory (vhost-user VHOST_USER_SET_MEM_TABLE); its fd stands at `fd` of the message.
+    """A range of guest memory (vhost-user VHOST_USER_SET_MEM_TABLE).
 
     Attributes:
         guest_address: guest-physical address of the first byte.
         size: bytes.
         mmap_offset: where the range begins in the file.
+        fd: the file: in a message its place among the message's descriptors, in the master a descriptor.
     """
 
     guest_address: int
@@ -60,7 +61,7 @@ class Queue:
 
     Attributes:
         index: number in the device (even: the guest receives, odd: it transmits).
-        call_fd: index of the eventfd that interrupts the guest, -1: the guest polls.
+        call_fd: eventfd that interrupts the guest, as `Region.fd`; -1: the guest polls.
         log_used: guest-physical address of the used ring for the dirty log, -1: not logged.
         enabled: whether packets pass; of a transmit queue that is only started they are taken and dropped.
     """
@@ -77,7 +78,13 @@ class Queue:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class DirtyLog:
-    """The bitmap of written pages of a guest under migration (VHOST_USER_SET_LOG_BASE)."""
+    """The bitmap of written pages of a guest under migration (VHOST_USER_SET_LOG_BASE).
+
+    Attributes:
+        fd: the file, as `Region.fd`.
+        size: bytes.
+        offset: where it begins in the file.
+    """
 
     fd: int
     size: int
