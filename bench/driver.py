@@ -80,7 +80,7 @@ class Bed:
         item["queues"], item["n_queues"] = self._vring.ctypes.data, 1
         item["regions"], item["n_regions"] = self._regions.ctypes.data, 1
         item["region_start"], item["region_end"], item["region_delta"] = self._regions[0]
-        item["counters"] = base + directions + direction * layout.DIRECTION.itemsize
+        item["counters"] = base + directions + direction * layout.MAX_LANES * layout.DIRECTION.itemsize
         self._scratch = np.zeros(SCRATCH_SIZE + 4096, np.uint8)
         self._context = np.zeros(1, CONTEXT)
         context = self._context[0]
@@ -88,7 +88,7 @@ class Bed:
         context["scratch"] = -(-self._scratch.ctypes.data // 4096) * 4096
         self._packed = int(packed)
         self._buffers = buffers
-        self.counters = self._tables["directions"][0, 0, direction]
+        self.counters = self._tables["directions"][0, 0, direction, 0]
         self.ring = ring
 
     def arguments(self, burst: int, count: int) -> tuple[int, ...]:

@@ -24,7 +24,7 @@ _PACKETS = 4095
 def _port(length: int, pool: Pool) -> int:
     port_id = device.probe(f"net_null{length},size={length}")[0]
     port = Port(port_id)
-    port.configure(1, 1, 512, pool, mtu=1500)
+    port.configure(1, 512, pool, mtu=1500)
     port.start()
     return port_id
 

@@ -59,7 +59,7 @@ class _Link:
         self._size = size
         self._pool = Pool.create("latency", _PACKETS)
         port = Port(device.probe(virtio_user(socket, mergeable=False))[0])
-        port.configure(1, 1, 256, self._pool, mtu=1500)
+        port.configure(1, 256, self._pool, mtu=1500)
         port.start()
         self._packets = np.zeros(latency_kernel.BURST, np.int64)
         self._samples = np.zeros(_SAMPLES, np.int64)

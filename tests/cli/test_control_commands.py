@@ -106,7 +106,7 @@ def busy(daemon):
     relay["vf_state"], relay["vm_state"] = layout.VF_READY, layout.VM_READY
     relay["vf_to_vm_slot"], relay["vm_to_vf_slot"] = 1, 0
     relay["device"], relay["socket"] = b"0000:05:08.1", b"/tmp/virtio-forwarder1.sock"
-    daemon.tables[0]["directions"][1][0]["packets_in"] = 10
+    daemon.tables[0]["directions"][1, 0, 0]["packets_in"] = 10
 
 
 def test_flat_statistics(run, busy):
@@ -124,6 +124,15 @@ def test_flat_statistics(run, busy):
     assert "relay_1.vf.pci_addr_str=0000:05:08.1" in lines
     assert "relay_1.active=True" in lines
     assert all(line.startswith("relay_1.") for line in lines)
+
+
+def test_flat_statistics_of_lanes(run, busy, daemon):
+    relay = daemon.tables[0]["relays"][1]
+    relay["lanes"] = 2
+    relay["vf_to_vm_slot"][:2] = (1, 0)
+    lines = run(stats, "--delay=0")[1].splitlines()
+    assert "relay_1.lane_0.cpu.vf_to_vm=2" in lines
+    assert "relay_1.lane_1.cpu.vf_to_vm=1" in lines
 
 
 def test_statistics_without_zeroes(run, busy):
@@ -153,9 +162,16 @@ def test_cpu_map_and_pins(run, daemon):
     assert run(config_tool) == (0, expected, "")
     assert run(core_pinner) == (0, expected, "")
     assert run(core_pinner, "--virtio-cpu=3:2,1") == (0, "", "")
-    assert daemon.controller.cpus[3] == (2, 1)
+    assert daemon.controller.cpus[3] == [(2, 1)]
     assert run(core_pinner, "--virtio-cpu=3:2")[0] == 0
-    assert daemon.controller.cpus[3] == (2, 2)
+    assert daemon.controller.cpus[3] == [(2, 2)]
+    daemon.controller.cpus[3] *= 2
+    assert run(core_pinner, "--virtio-cpu=3:2,2,1,2") == (0, "", "")
+    expected = (
+        "relay 3 lane 0: vf_to_vm on CPU 2, vm_to_vf on CPU 2\n"
+        "relay 3 lane 1: vf_to_vm on CPU 1, vm_to_vf on CPU 2\n"
+    )
+    assert run(config_tool) == (0, expected, "")
     status, _, error = run(core_pinner, "--virtio-cpu=3:9")
     assert status == 1
     assert "CPU 9 has no worker: the workers' are 1,2" in error

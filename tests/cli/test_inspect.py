@@ -34,7 +34,7 @@ def daemon():
         mapped.tables["relays"][7]["link_up"] = 1
         mapped.tables["relays"][7]["vf_to_vm_slot"] = 0
         mapped.tables["relays"][7]["device"] = b"0000:01:10.2"
-        mapped.tables["directions"][7, 0]["packets_in"] = 42
+        mapped.tables["directions"][7, 0, 0]["packets_in"] = 42
         yield name
     finally:
         segment.remove(name)

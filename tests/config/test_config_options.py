@@ -120,6 +120,11 @@ def test_pins_as_the_guide_prints_them(settings):
     assert read.pins == {1: (1, 2), 2: (2, 2)}
 
 
+def test_pins_of_lanes(settings):
+    read = settings("VIRTIOFWD_CPU_MASK=1,2\nVIRTIOFWD_CPU_PINS='1:1,2,2,1;2:2'")
+    assert read.pins == {1: (1, 2, 2, 1), 2: (2, 2)}
+
+
 def test_the_command_line_wins(settings):
     read = settings(
         "VIRTIOFWD_CPU_MASK=1\nVIRTIOFWD_LOG_LEVEL=3\nVIRTIOFWD_STATIC_VFS=net_tap0=1",
@@ -206,6 +211,8 @@ VIRTIOFWD_PID_DIR=run
         (["-C", "1", "-c", "1:1;1:1,1;64:1"], "relay '64'"),
         (["-C", "1,2", "-c", "1:1;1:2"], "relay 1 is pinned twice"),
         (["-C", "1", "-c", "1"], "RELAY:CPU"),
+        (["-C", "1", "-c", "1:1,1,1"], "up to 8 pairs of CPUs"),
+        (["-C", "1", "-c", "1:" + "1," * 17 + "1"], "up to 8 pairs of CPUs"),
         (["-C", "1", "-P", "net_tap0"], "DEVICE=RELAY"),
         (["-C", "1", "-P", "net_tap0=1", "-P", "net_tap1=1"], "relay 1 is given net_tap0 and net_tap1"),
         (

@@ -73,6 +73,7 @@ def test_rows_and_fields_match():
 def test_limits_are_those_of_the_tables():
     assert limits.RELAYS == layout.MAX_RELAYS
     assert limits.WORKERS == layout.MAX_WORKERS
+    assert limits.VF_QUEUES == layout.MAX_LANES
 
 
 def test_shipped_file_is_up_to_date_and_complete():

@@ -1,5 +1,6 @@
 """The services for relays and CPUs, with messages built from field numbers alone."""
 
+import copy
 import errno
 
 import pytest
@@ -11,8 +12,9 @@ UPDATE, GET_EAL_CORES = 0, 1
 ERROR, OK = 0, 1
 
 
-def relay_cpu(relay, vf_to_vm, vm_to_vf):
-    return message((1, relay), (2, vf_to_vm), (3, vm_to_vf))
+def relay_cpu(relay, vf_to_vm, vm_to_vf, lane=None):
+    entry = message((1, relay), (2, vf_to_vm), (3, vm_to_vf))
+    return entry if lane is None else entry + field(100, lane)
 
 
 @pytest.fixture
@@ -20,7 +22,7 @@ def relays(daemon):
     """Relays 1 and 4 are in use."""
     controller = daemon.controller
     controller.attached = {1: Attached(("net_null0",)), 4: Attached(("net_null1",))}
-    controller.cpus = {4: (2, -1), 1: (1, 2)}
+    controller.cpus = {4: [(2, -1)], 1: [(1, 2)]}
     return controller
 
 
@@ -29,6 +31,26 @@ def test_config_tells_the_cpus_of_relays_in_use(daemon, relays):
     assert fields[1] == [0]
     entries = [{number: signed(value) for number, (value,) in read(entry).items()} for entry in fields[5]]
     assert entries == [{1: 1, 2: 1, 3: 2}, {1: 4, 2: 2, 3: -1}]
+
+
+def test_config_tells_of_lanes_where_there_are_several(daemon, relays):
+    relays.cpus[4] = [(2, 1), (1, 2)]
+    fields = read(daemon.ask("config", b""))
+    maps = {
+        number: [{key: signed(value) for key, (value,) in read(entry).items()} for entry in fields[number]]
+        for number in (5, 100)
+    }
+    assert maps[5] == [{1: 1, 2: 1, 3: 2}, {1: 4, 2: 2, 3: 1}]
+    assert maps[100] == [{1: 4, 2: 2, 3: 1, 100: 0}, {1: 4, 2: 1, 3: 2, 100: 1}]
+
+
+def test_a_lane_moves_alone_and_a_relay_with_all_of_its_lanes(daemon, relays):
+    relays.cpus[4] = [(2, 1), (1, 2)]
+    frame = message((1, UPDATE), (2, relay_cpu(4, 2, -1, lane=1)), (2, relay_cpu(4, -1, 2, lane=0)))
+    assert read(daemon.ask("core_sched", frame)) == {4: [OK]}
+    assert relays.cpus[4] == [(2, 2), (2, 2)]
+    assert read(daemon.ask("core_sched", message((1, UPDATE), (2, relay_cpu(4, 1, -1))))) == {4: [OK]}
+    assert relays.cpus[4] == [(1, 2), (1, 2)]
 
 
 def test_config_without_relays(daemon):
@@ -49,7 +71,7 @@ def test_eal_cores(daemon):
 def test_moves(daemon, relays):
     frame = message((1, UPDATE), (2, relay_cpu(1, 2, 2)), (2, relay_cpu(4, -1, 1)))
     assert read(daemon.ask("core_sched", frame)) == {4: [OK]}
-    assert relays.cpus == {1: (2, 2), 4: (2, 1)}
+    assert relays.cpus == {1: [(2, 2)], 4: [(2, 1)]}
 
 
 def test_no_moves_are_no_error(daemon):
@@ -65,13 +87,15 @@ def test_no_moves_are_no_error(daemon):
         ([relay_cpu(1, 1, 3)], errno.EINVAL, b"CPU 3 has no worker: the workers' are 1,2"),
         ([relay_cpu(1, -2, 1)], errno.EINVAL, b"CPU -2"),
         ([relay_cpu(1, 2, 2), relay_cpu(1, 1, 1)], errno.EINVAL, b"more than once"),
+        ([relay_cpu(1, 2, 2, lane=0), relay_cpu(1, 1, 1, lane=0)], errno.EINVAL, b"more than once"),
+        ([relay_cpu(1, 2, 2, lane=0), relay_cpu(1, 1, 1)], errno.EINVAL, b"more than once"),
         ([relay_cpu(4, 1, 1), relay_cpu(1, 99, 1)], errno.EINVAL, b"CPU 99"),
         ([relay_cpu(2, 1, 1)], errno.ENOENT, b"relay 2 is not in use"),
         ([message((1, 1), (2, 1))], errno.EBADMSG, b"no valid request"),
     ],
 )
 def test_moves_that_cannot_be(daemon, relays, entries, code, words):
-    before = dict(relays.cpus)
+    before = copy.deepcopy(relays.cpus)
     fields = read(daemon.ask("core_sched", message((1, UPDATE), *((2, entry) for entry in entries))))
     assert fields[4] == [ERROR]
     assert fields[5] == [code]

@@ -41,7 +41,7 @@ def busy(daemon):
     names = ["packets_in", "bytes_in", "packets_out", "bytes_out", *names]
     for direction in (0, 1):
         for number, name in enumerate(names):
-            record["directions"][3][direction][name] = (direction + 1) * 10**12 + number
+            record["directions"][3, direction, 0][name] = (direction + 1) * 10**12 + number
     record["relays"][5]["vf_state"] = layout.VF_ADDED
     record["relays"][5]["numa_node"] = -1
     return record
@@ -81,6 +81,20 @@ def test_a_relay_in_full(daemon, busy):
         }
 
 
+def test_lanes_of_a_relay(daemon, busy):
+    relay = busy["relays"][3]
+    relay["lanes"] = 2
+    relay["vf_to_vm_slot"][:2], relay["vm_to_vf_slot"][:2] = (0, 1), (1, -1)
+    busy["directions"][3, 0, 1]["packets_in"] = 7
+    state = relays(daemon.ask("stats", b""))[3]
+    assert read(state[7][0])[3] == [10**12 + 7]  # the sum
+    assert read(state[4][0]) == {1: [1], 2: [2]}
+    lanes = [read(lane) for lane in state[100]]
+    assert [read(lane[1][0]) for lane in lanes] == [{1: [1], 2: [2]}, {1: [2]}]
+    state = relays(daemon.ask("stats", message((RELAY, 3), (DELAY, 1))))[3]
+    assert [read(lane).keys() for lane in state[100]] == [{1, 2, 3}] * 2  # with loads
+
+
 def test_half_a_relay_is_not_active(daemon, busy):
     state = relays(daemon.ask("stats", b""))[5]
     assert (state[2], state[9]) == ([0], [0])
@@ -113,7 +127,7 @@ def test_rates_are_measured_over_the_delay(daemon, busy, loop_thread):
     with daemon.client("stats") as client:
         client.send(message((RELAY, 3), (DELAY, 2000)))
         end = time.monotonic() + 60
-        packets = busy["directions"][3][0]
+        packets = busy["directions"][3, 0, 0]
         while not client.poll(0):
             assert time.monotonic() < end
             packets["packets_in"] += 1000

@@ -25,7 +25,7 @@ def port_life() -> None:
         port = Port(number)
         info = port.info()
         assert (info.device, info.bus, info.driver, info.if_index) == ("net_null0", "vdev", "net_null", 0)
-        configured = port.configure(1, 1, 256, pool, mtu=1500, tx_offloads=1 << 5, rss=True)
+        configured = port.configure(1, 256, pool, mtu=1500, tx_offloads=1 << 5, rss=True)
         assert configured.tx_offloads == 0  # net_null can do nothing of that
         assert not configured.rss
         port.start()
@@ -154,7 +154,7 @@ def sharing() -> None:
         (number,) = device.probe("net_null0")
         assert not early.ask("exists", number)  # not yet: it would see a port without queues
         port = Port(number)
-        port.configure(1, 1, 256, pool, mtu=1500)
+        port.configure(1, 256, pool, mtu=1500)
         port.start()
         device.share("net_null0")
         assert early.ask("drain", number, 320) == 320
@@ -185,7 +185,7 @@ def killed_secondary() -> None:
         pool = Pool.create("pool", 4095)
         (number,) = device.probe("net_null0")
         port = Port(number)
-        port.configure(1, 1, 256, pool, mtu=1500)
+        port.configure(1, 256, pool, mtu=1500)
         port.start()
         with Secondary(prefix) as victim:
             assert victim.ask("drain", number, 320) == 320

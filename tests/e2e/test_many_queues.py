@@ -1,9 +1,9 @@
 """Many queue pairs: all of them carry traffic, and the packets of a flow stay on one queue in their order."""
 
-import struct
 import time
 
 import pytest
+from numbered_flows import check_order, exchange
 
 from vio4wd.testing.shared_guest import SharedGuest
 from vio4wd.testing.testpmd import Testpmd, virtio_user
@@ -20,20 +20,6 @@ TESTPMD_RELAY = 2
 TESTPMD_PAIRS = 8  # the most that DPDK's virtio-user has
 
 
-def frame(flow, number):
-    """An Ethernet frame with a UDP packet of a flow, the `number`-th of it."""
-    payload = struct.pack("!II", flow, number).ljust(32, b"\0")
-    udp = struct.pack("!HHHH", 10000 + flow, 9, 8 + len(payload), 0)
-    addresses = bytes([10, 9, 0, 1, 10, 9, 0, 2])
-    ip = struct.pack("!BBHHHBBH", 0x45, 0, 28 + len(payload), 0, 0, 64, 17, 0) + addresses
-    return bytes.fromhex("525400990002 525400990001 0800") + ip + udp + payload
-
-
-def flow_and_number(data):
-    """What the payload of such a frame says."""
-    return struct.unpack_from("!II", data, 42)
-
-
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("packed", [False, True], ids=["split", "packed"])
 def test_flows_of_32_pairs_stay_in_order(daemon, packed):
@@ -47,7 +33,7 @@ def test_flows_of_32_pairs_stay_in_order(daemon, packed):
             before = packets_by_queue(daemon)
             arrived = [[] for _ in range(PAIRS)]  # (flow, number) by receiving queue pair
             for number in range(ROUNDS):
-                exchange(guest, number, arrived)
+                exchange(guest, number, arrived, FLOWS, PACKETS)
             guest.check()
             moved = {index: count - before[index] for index, count in packets_by_queue(daemon).items()}
         daemon.wait_no_guest(RELAY)
@@ -57,39 +43,7 @@ def test_flows_of_32_pairs_stay_in_order(daemon, packed):
     assert [moved[2 * pair + 1] for pair in range(PAIRS)] == [ROUNDS * FLOWS * PACKETS] * PAIRS
     assert [moved[2 * pair] for pair in range(PAIRS)] == [len(packets) for packets in arrived]
     assert all(arrived)
-    numbers = {}
-    queues = {}
-    for queue, packets in enumerate(arrived):
-        for flow, number in packets:
-            numbers.setdefault(flow, []).append(number)
-            queues.setdefault(flow, set()).add(queue)
-    assert sorted(numbers) == list(range(PAIRS * FLOWS))
-    assert all(len(used) == 1 for used in queues.values())
-    assert all(order == list(range(ROUNDS * PACKETS)) for order in numbers.values())
-
-
-def exchange(guest, number, arrived):
-    """Each pair sends PACKETS packets of each of its flows; return when all have come back."""
-    goal = sum(map(len, arrived)) + PAIRS * FLOWS * PACKETS
-
-    for packet in range(PACKETS):
-        for position, pair in enumerate(guest.pairs):
-            for flow in range(FLOWS):
-                pair.send(frame(position * FLOWS + flow, number * PACKETS + packet))
-    for pair in guest.pairs:
-        pair.publish()
-
-    def collect():
-        for pair, packets in zip(guest.pairs, arrived, strict=True):
-            pair.sent()
-            received = pair.received()
-            packets += [flow_and_number(packet.data) for packet in received]
-            for _ in received:
-                pair.post([256])
-            pair.publish()
-        return sum(map(len, arrived)) >= goal
-
-    wait_for(collect, "the packets to come back", 60, interval=0.001)
+    check_order(arrived, PAIRS * FLOWS, ROUNDS * PACKETS)
 
 
 def packets_by_queue(daemon, relay=RELAY):

@@ -77,9 +77,9 @@ def test_nobody_serves(healthy):
 
 def test_traffic(healthy):
     before = take(healthy, 10 * HZ)
-    healthy["directions"][3, layout.VF_TO_VM]["dropped_full"] = 500
-    healthy["directions"][3, layout.VM_TO_VF]["dropped_invalid"] = 20
-    healthy["directions"][3, layout.VM_TO_VF]["dropped_no_mbuf"] = 1
+    healthy["directions"][3, layout.VF_TO_VM, 0]["dropped_full"] = 500
+    healthy["directions"][3, layout.VM_TO_VF, 0]["dropped_invalid"] = 20
+    healthy["directions"][3, layout.VM_TO_VF, 0]["dropped_no_mbuf"] = 1
     healthy["workers"][0]["busy_cycles"] = 99 * HZ * 2 // 100
     after = take(healthy, 10 * HZ)
     found = [finding.text for finding in findings(after, rates(before, after, 2.0))]
@@ -102,7 +102,7 @@ def test_a_vf_that_overflows(healthy):
 def test_a_missing_guest_is_no_reason_to_warn(healthy):
     healthy["relays"][3]["vm_state"] = layout.VM_UNINIT
     before = take(healthy, 10 * HZ)
-    healthy["directions"][3, layout.VF_TO_VM]["dropped_unconnected"] = 100
+    healthy["directions"][3, layout.VF_TO_VM, 0]["dropped_unconnected"] = 100
     after = take(healthy, 10 * HZ)
     (finding,) = findings(after, rates(before, after, 1.0))
     assert finding.severity == Severity.NOTE

@@ -15,8 +15,8 @@ HZ = 2_000_000_000  # of the tables in conftest.py
 def test_names_and_owners(tables):
     taken = snapshot.take(tables)
     assert [worker.cpu for worker in taken.workers] == [2, 5]
-    assert taken.workers[1].directions == ((3, layout.VF_TO_VM),)
-    assert taken.workers[0].directions == ((3, layout.VM_TO_VF),)
+    assert taken.workers[1].directions == ((3, layout.VF_TO_VM, 0),)
+    assert taken.workers[0].directions == ((3, layout.VM_TO_VF, 0),)
     assert taken.workers[0].longest is None
     assert taken.master_pid == 4711
     assert len(taken.relays) == layout.MAX_RELAYS
@@ -39,7 +39,7 @@ def test_record_and_array_are_the_same(tables):
 
 def test_a_snapshot_stays_as_it_was(tables):
     before = snapshot.take(tables)
-    tables[0]["directions"][3, 0]["packets_in"] = 10
+    tables[0]["directions"][3, 0, 0]["packets_in"] = 10
     assert before.relays[3].vf_to_vm.packets_in == 0
     assert snapshot.take(tables).relays[3].vf_to_vm.packets_in == 10
 
@@ -67,7 +67,7 @@ def test_heartbeat_age(tables):
 
 def test_rates(tables):
     before = snapshot.take(tables)
-    direction = tables[0]["directions"][3, 0]
+    direction = tables[0]["directions"][3, 0, 0]
     direction["packets_in"] = 3000
     direction["bytes_in"] = 192_000
     direction["packets_out"] = 2900
@@ -94,19 +94,48 @@ def test_rates(tables):
 
 
 def test_counters_that_start_again_give_no_negative_rates(tables):
-    tables[0]["directions"][3, 0]["packets_in"] = 1000
-    tables[0]["directions"][3, 0]["latency_histogram"][5] = 7
+    tables[0]["directions"][3, 0, 0]["packets_in"] = 1000
+    tables[0]["directions"][3, 0, 0]["latency_histogram"][5] = 7
     tables[0]["workers"][0]["pid"] = 10
     tables[0]["workers"][0]["packets"] = 50
     before = snapshot.take(tables)
-    tables[0]["directions"][3, 0]["packets_in"] = 10
-    tables[0]["directions"][3, 0]["latency_histogram"][5] = 2
+    tables[0]["directions"][3, 0, 0]["packets_in"] = 10
+    tables[0]["directions"][3, 0, 0]["latency_histogram"][5] = 2
     tables[0]["workers"][0]["pid"] = 11
     tables[0]["workers"][0]["packets"] = 60
     result = rates(before, snapshot.take(tables), 1.0)
     assert result.relays[3].vf_to_vm.packets_in == 10
     assert result.relays[3].vf_to_vm.latency.samples == 2
     assert result.workers[0].packets == 60  # another process: all of it is new
+
+
+def test_lanes_add_up_and_stand_on_their_own(tables):
+    relay = tables[0]["relays"][3]
+    relay["lanes"] = 2
+    relay["vf_to_vm_slot"][:2] = (1, 0)
+    relay["vm_to_vf_slot"][:2] = (0, -1)
+    tables[0]["queues"]["ready"][3, [0, 2]] = 1
+    tables[0]["queues"]["lane"][3, [0, 2]] = (0, 1)
+    tables[0]["rings"]["depth"][3, [0, 2]] = (5, 6)
+    before = snapshot.take(tables)
+    lanes = tables[0]["directions"][3, layout.VF_TO_VM]
+    lanes["packets_in"][:3] = (100, 20, 4)  # the third is a lane that there was before
+    lanes["busy_cycles"][:2] = (HZ, HZ // 2)
+    lanes["latency_histogram"][:2, 7] = 1
+    after = snapshot.take(tables)
+    direction = after.relays[3].vf_to_vm
+    assert (direction.packets_in, direction.latency_histogram[7], direction.cpu) == (124, 2, 5)
+    assert [(lane.packets_in, lane.cpu) for lane in direction.lanes] == [(100, 5), (20, 2)]
+    assert [lane.cpu for lane in after.relays[3].vm_to_vf.lanes] == [2, None]
+    assert after.workers[0].directions == ((3, 0, 1), (3, 1, 0))
+    assert [after.relays[3].depth(0, lane) for lane in (0, 1, None)] == [5, 6, 11]
+    found = rates(before, after, 1.0).relays[3].vf_to_vm
+    assert (found.packets_in, found.load, [lane.load for lane in found.lanes]) == (124, 1.5, [1.0, 0.5])
+    tables[0]["relays"][3]["lanes"] = 1
+    fewer = snapshot.take(tables)
+    assert fewer.relays[3].vf_to_vm.lanes == ()
+    assert rates(fewer, after, 1.0).relays[3].vf_to_vm.lanes[1].packets_in == 0  # not known
+    assert rates(after, fewer, 1.0).relays[3].vf_to_vm.packets_in == 0
 
 
 def test_no_interval_no_rates(tables):
@@ -116,7 +145,7 @@ def test_no_interval_no_rates(tables):
 
 
 def test_latency_of_an_interval(tables):
-    histogram = tables[0]["directions"][3, 1]["latency_histogram"]
+    histogram = tables[0]["directions"][3, 1, 0]["latency_histogram"]
     histogram[30] = 1000  # before the interval
     before = snapshot.take(tables)
     histogram[10] += 99

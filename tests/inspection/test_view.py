@@ -25,7 +25,7 @@ def busy(tables):
     record["relays"][9]["vf_state"] = layout.VF_READY
     record["relays"][9]["device"] = b"net_af_packet9,iface=a-name-too-long-for-80-columns"
     before = take(record)
-    direction = record["directions"][3, 0]
+    direction = record["directions"][3, 0, 0]
     direction["packets_in"] = direction["packets_out"] = 1_230_000
     direction["bytes_in"] = direction["bytes_out"] = 64 * 1_230_000
     direction["bursts"] = 40_000
@@ -104,9 +104,27 @@ def test_document(busy):
     assert relay["vf_to_vm"]["rates"]["latency"]["samples"] == 10
     assert relay["rates"]["missed"] == 0
     assert [worker["cpu"] for worker in found["workers"]] == [2, 5]
-    assert found["workers"][1]["directions"] == [{"relay": 3, "direction": "vf_to_vm"}]
+    assert found["workers"][1]["directions"] == [{"relay": 3, "direction": "vf_to_vm", "lane": 0}]
     assert {finding["severity"] for finding in found["findings"]} <= {"error", "warning", "note"}
     assert len(document(*busy, unused=True)["relays"]) == layout.MAX_RELAYS
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_each_lane_has_a_line_where_there_are_several(busy, tables, width):
+    relay = tables[0]["relays"][3]
+    relay["lanes"], relay["vf_queues"] = 2, 2
+    relay["vf_to_vm_slot"][:2] = (1, 0)
+    relay["vm_to_vf_slot"][:2] = (0, -1)
+    taken = take(tables)
+    sample = (taken, rates(taken, taken, 1.0))
+    text = text_of(sample, width)
+    assert all(len(line) <= width for line in text.splitlines())
+    assert [line.count("lane 0 ") for line in text.splitlines()].count(1) == 2
+    assert "0000:05:08.1, 2 queues" in text
+    assert "VM to VF lane 1 is served by no worker" in text
+    (found,) = (relay for relay in document(*sample)["relays"] if relay["id"] == 3)
+    assert [lane["cpu"] for lane in found["vf_to_vm"]["lanes"]] == [5, 2]
+    assert all("rates" in lane for lane in found["vm_to_vf"]["lanes"])
 
 
 def test_keys():

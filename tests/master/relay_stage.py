@@ -17,10 +17,10 @@ VF_TO_VM, VM_TO_VF = layout.VF_TO_VM, layout.VM_TO_VF
 
 
 class FakePort:
-    def __init__(self, device, pool):
+    def __init__(self, device, pool, queues):
         self.device = device.name
         self.pool = pool
-        self.ref = protocol.PortRef("ethdev", 5)
+        self.ref = protocol.PortRef("ethdev", 5, queues=queues)
         self.port_id = 5
         self.pumped = False
         self.numa_node = 0
@@ -42,6 +42,7 @@ class FakeHardware:
         self._numbers = itertools.count()
         self.pools, self.ports, self.sent = {}, [], []
         self.fail = ""
+        self.queues = 1  # of the VFs that are attached from now on
 
     def node_of(self, device):
         return 0
@@ -61,7 +62,7 @@ class FakeHardware:
         await asyncio.sleep(0)
         if self.fail:
             raise DpdkError(self.fail)
-        port = FakePort(device, pool)
+        port = FakePort(device, pool, self.queues)
         self.ports.append(port)
         return port
 
@@ -90,7 +91,7 @@ class FakeWorker:
         if not self.alive:
             self.serves.clear()
             raise WorkerGoneError("gone")
-        key = message.relay, message.direction
+        key = message.relay, message.direction, message.lane
         self.serves.pop(key, None)
         if isinstance(message, protocol.Serve):
             if self.refusal:
@@ -107,7 +108,7 @@ class Stage:
     def __init__(self, cpus=(11, 12), pins=None, nodes=None):
         nodes = nodes or dict.fromkeys(cpus, 0)
         self.tables = np.zeros(1, layout.TABLES)[0]
-        for column in ("vf_to_vm_slot", "vm_to_vf_slot", "port_id"):
+        for column in (*layout.SLOT_COLUMNS, "port_id"):
             self.tables["relays"][column] = -1
         self.workers = [FakeWorker() for _ in cpus]
         self.hardware = FakeHardware(self)
@@ -147,34 +148,44 @@ class Stage:
     def ports_in_use(self):
         return [serve.port for serve in self.serves() if serve.port]
 
-    def owners(self, relay):
-        """Slots that serve (VF->VM, VM->VF) of a relay, None: nobody."""
-        found = [None, None]
+    def lanes(self, relay):
+        """Slots that serve (VF->VM, VM->VF) of each lane of a relay, None: nobody."""
+        found = [[None, None] for _ in relay.slots]
         for slot, worker in enumerate(self.workers):
-            for number, direction in worker.serves:
+            for number, direction, lane in worker.serves:
                 if number == relay.number:
-                    assert found[direction] is None, "served twice"
-                    found[direction] = slot
-        return tuple(found)
+                    assert found[lane][direction] is None, "served twice"
+                    found[lane][direction] = slot
+        return [tuple(pair) for pair in found]
 
-    def serve(self, relay, direction):
-        return self.workers[self.owners(relay)[direction]].serves[relay.number, direction]
+    def owners(self, relay):
+        """The same of a relay with one lane."""
+        (pair,) = self.lanes(relay)
+        return pair
+
+    def serve(self, relay, direction, lane=0):
+        return self.workers[self.lanes(relay)[lane][direction]].serves[relay.number, direction, lane]
 
     def check(self):
         for relay in self.relays:
             row = self.tables["relays"][relay.number]
-            owners = self.owners(relay)
-            for slot, owner, column in zip(
-                relay.slots, owners, ("vf_to_vm_slot", "vm_to_vf_slot"), strict=True
-            ):
-                assert row[column] == slot
-                assert owner is None or owner == slot
-            for direction in (VF_TO_VM, VM_TO_VF):
-                if owners[direction] is not None:
-                    serve = self.serve(relay, direction)
+            assert row["lanes"] == len(relay.slots)
+            touched = []
+            for lane, (slots, owners) in enumerate(zip(relay.slots, self.lanes(relay), strict=True)):
+                for direction, column in enumerate(layout.SLOT_COLUMNS):
+                    assert row[column][lane] == slots[direction]
+                    if owners[direction] is None:
+                        continue
+                    assert owners[direction] == slots[direction]
+                    serve = self.serve(relay, direction, lane)
                     assert relay.pool is not None
                     assert serve.pool == relay.pool.name
                     assert serve.port == (relay.port.ref if relay.port else None)
+                    assert serve.lanes == len(relay.slots)
+                    touched += [queue.index for queue in serve.queues]
+            assert len(set(touched)) == len(touched), "a queue of the guest with two owners"
+            for column in layout.SLOT_COLUMNS:
+                assert (row[column][len(relay.slots) :] == -1).all()
         assert {port.pool.name for port in self.hardware.ports} <= set(self.hardware.pools)
 
 

@@ -144,14 +144,37 @@ def test_moves_show_in_the_map_and_stick(tmp_path):
         await controller.add([VF], 1, False, None, 0)
         await desk.relays[1].guest_resume(guest())
         await controller.move(1, 12, 11)
-        assert controller.relay_cpu_map() == {1: (12, 11)}
+        assert controller.relay_cpu_map() == {1: ((12, 11),)}
         assert stage.owners(desk.relays[1]) == (1, 0)
         await controller.move(1, -1, 12)
-        assert controller.relay_cpu_map() == {1: (12, 12)}
+        assert controller.relay_cpu_map() == {1: ((12, 12),)}
         await stage.kill(1)
-        assert controller.relay_cpu_map() == {1: (11, 11)}
+        assert controller.relay_cpu_map() == {1: ((11, 11),)}
         await stage.restart(1)
-        assert controller.relay_cpu_map() == {1: (12, 12)}
+        assert controller.relay_cpu_map() == {1: ((12, 12),)}
+
+    play(tmp_path, scenario)
+
+
+def test_lanes_are_moved_and_pinned_each_on_its_own(tmp_path):
+    async def scenario(desk):
+        controller, stage = desk.controller, desk.stage
+        stage.hardware.queues = 4
+        await controller.pin(1, ((11, 12), (12, 11)))
+        await controller.add([VF], 1, False, None, 0)
+        await desk.relays[1].guest_resume(guest(pairs=4))
+        assert controller.relay_cpu_map() == {1: ((11, 12), (12, 11), (11, 12), (12, 11))}
+        await controller.move(1, -1, 11, lane=2)
+        assert controller.relay_cpu_map() == {1: ((11, 12), (12, 11), (11, 11), (12, 11))}
+        with refused(errno.EINVAL, "no lane 4: it has 4"):
+            await controller.move(1, 11, 11, lane=4)
+        await stage.kill(1)
+        assert controller.relay_cpu_map() == {1: ((11, 11),) * 4}
+        await stage.restart(1)
+        assert controller.relay_cpu_map() == {1: ((11, 12), (12, 11), (11, 11), (12, 11))}
+        await controller.move(1, 12, -1)
+        assert controller.relay_cpu_map() == {1: ((12, 12), (12, 11), (12, 11), (12, 11))}
+        stage.check()
 
     play(tmp_path, scenario)
 
@@ -161,7 +184,7 @@ def test_move_of_an_unused_relay_is_a_pin(tmp_path):
         await desk.controller.move(2, 12, -1)
         assert desk.controller.relay_cpu_map() == {}
         await desk.controller.add([VF], 2, False, None, 0)
-        assert desk.controller.relay_cpu_map() == {2: (12, 12)}
+        assert desk.controller.relay_cpu_map() == {2: ((12, 12),)}
 
     play(tmp_path, scenario)
 
@@ -183,7 +206,7 @@ def test_half_a_move_is_taken_back(tmp_path):
         worker.request = dies
         with refused(errno.EIO, "stays where it is"):
             await desk.controller.move(1, 12, 12)
-        assert desk.controller.relay_cpu_map() == {1: (11, 11)}
+        assert desk.controller.relay_cpu_map() == {1: ((11, 11),)}
         await desk.stage.kill(1)
         desk.stage.check()
 

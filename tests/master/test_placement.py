@@ -13,14 +13,43 @@ def tables():
     return made
 
 
+def place(placement, tables, relay, running=(0, 1), near=-1, vf_node=-1, lanes=1):
+    """Slots of (VF->VM, VM->VF) of each lane, chosen and noted one after the other as a relay does."""
+    row = tables["relays"][relay]
+    for direction, column in enumerate(layout.SLOT_COLUMNS):
+        for lane in range(lanes):
+            part = direction, lane
+            row[column][lane] = placement.slot_for(relay, part, list(running), near, vf_node)
+    pairs = [tuple(int(row[column][lane]) for column in layout.SLOT_COLUMNS) for lane in range(lanes)]
+    for column in layout.SLOT_COLUMNS:
+        row[column] = -1
+    return pairs
+
+
 def test_new_relays_spread_by_what_is_assigned(tables):
     placement = Placement((3, 5), tables, {}, same_numa=False)
     found = []
     for relay in range(4):
-        slots = placement.slots_for(relay, [0, 1], -1, -1)
-        tables["relays"][relay]["vf_to_vm_slot"], tables["relays"][relay]["vm_to_vf_slot"] = slots
+        (slots,) = place(placement, tables, relay)
+        tables["relays"][relay]["vf_to_vm_slot"][0], tables["relays"][relay]["vm_to_vf_slot"][0] = slots
         found += slots
     assert found.count(0) == found.count(1) == 4
+
+
+@pytest.mark.parametrize("lanes", [2, 4])
+def test_lanes_of_a_direction_spread(tables, lanes):
+    placement = Placement((3, 5), tables, {}, same_numa=False)
+    pairs = place(placement, tables, 1, lanes=lanes)
+    for direction in (layout.VF_TO_VM, layout.VM_TO_VF):
+        assert sorted(pair[direction] for pair in pairs) == sorted([0, 1] * (lanes // 2))
+
+
+def test_a_lane_that_comes_later_goes_to_the_other_worker(tables):
+    placement = Placement((3, 5), tables, {}, same_numa=False)
+    row = tables["relays"][1]
+    row["vf_to_vm_slot"][0], row["vm_to_vf_slot"][0] = 0, 1
+    assert placement.slot_for(1, (layout.VF_TO_VM, 1), [0, 1], -1, -1) == 1
+    assert placement.slot_for(1, (layout.VM_TO_VF, 1), [0, 1], -1, -1) == 0
 
 
 def test_measured_load_decides(tables):
@@ -29,12 +58,12 @@ def test_measured_load_decides(tables):
     workers["total_cycles"][:2] = 1000
     workers["busy_cycles"][0] = 900
     placement.measure()
-    assert placement.slots_for(1, [0, 1], -1, -1) == (1, 1)
+    assert place(placement, tables, 1) == [(1, 1)]
     # Later the first is idle; what counts is the time since the last look.
     workers["total_cycles"][:2] = 2000
     workers["busy_cycles"][1] = 900
     placement.measure()
-    assert placement.slots_for(1, [0, 1], -1, -1) == (0, 0)
+    assert place(placement, tables, 1) == [(0, 0)]
 
 
 def test_restarted_worker_has_no_load_yet(tables):
@@ -44,24 +73,31 @@ def test_restarted_worker_has_no_load_yet(tables):
     placement.measure()
     row["total_cycles"], row["busy_cycles"] = 10, 0
     placement.measure()
-    assert placement.slots_for(1, [0, 1], -1, -1)[0] == 0
+    assert place(placement, tables, 1)[0][0] == 0
 
 
-def test_pin_holds_while_its_workers_run(tables):
+def test_pin_holds_while_its_worker_runs(tables):
     placement = Placement((3, 5), tables, {1: (5, 3)}, same_numa=False)
-    assert placement.slots_for(1, [0, 1], -1, -1) == (1, 0)
-    assert placement.slots_for(1, [0], -1, -1) == (0, 0)
-    assert placement.pinned_slot(1, layout.VF_TO_VM) == 1
-    assert placement.pinned_slot(2, layout.VF_TO_VM) is None
+    assert place(placement, tables, 1) == [(1, 0)]
+    assert place(placement, tables, 1, lanes=2) == [(1, 0), (1, 0)]
+    assert place(placement, tables, 1, running=[0]) == [(0, 0)]
+    assert placement.pinned_slot(1, (layout.VF_TO_VM, 0)) == 1
+    assert placement.pinned_slot(2, (layout.VF_TO_VM, 0)) is None
+
+
+def test_pins_of_lanes_repeat(tables):
+    placement = Placement((3, 5), tables, {}, same_numa=False)
+    placement.pins[1] = ((3, 5), (5, 3))
+    assert place(placement, tables, 1, lanes=4) == [(0, 1), (1, 0), (0, 1), (1, 0)]
 
 
 def test_nobody_runs(tables):
     with pytest.raises(PlacementError, match="no worker"):
-        Placement((3, 5), tables, {}, same_numa=False).slots_for(1, [], -1, -1)
+        place(Placement((3, 5), tables, {}, same_numa=False), tables, 1, running=[])
 
 
 def test_same_numa_wants_a_worker_beside_the_vf(tables):
     placement = Placement((0,), tables, {}, same_numa=True)
-    assert placement.slots_for(1, [0], -1, 0) == (0, 0)
+    assert place(placement, tables, 1, running=[0], vf_node=0) == [(0, 0)]
     with pytest.raises(PlacementError, match="NUMA node 7 of the VF"):
-        placement.slots_for(1, [0], -1, 7)
+        place(placement, tables, 1, running=[0], vf_node=7)

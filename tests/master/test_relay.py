@@ -1,6 +1,8 @@
 """The relay's state machine with a cast (`relay_stage.py`)."""
 
 import asyncio
+import dataclasses
+import itertools
 
 import pytest
 from hypothesis import given, settings
@@ -8,9 +10,9 @@ from hypothesis import strategies as st
 from relay_stage import VF_TO_VM, VM_TO_VF, Stage, guest
 
 from vio4wd.dpdk.errors import DpdkError
-from vio4wd.master.guest import Guest, serve_message
-from vio4wd.master.relay import RelayError
+from vio4wd.master.guest import Guest, lanes_for, serve_message
 from vio4wd.master.roles import Device
+from vio4wd.master.service import RelayError
 from vio4wd.master.worker_handle import WorkerRefusedError
 from vio4wd.shm import layout
 from vio4wd.worker import protocol
@@ -46,11 +48,11 @@ def test_pool_and_workers_are_near_the_guest():
         stage = Stage(nodes={11: 0, 12: 1})
         relay = stage.relay()
         await relay.attach(VF)
-        assert (relay.slots, stage.tables["relays"][1]["numa_node"]) == ((0, 0), 0)  # near the device
+        assert (relay.slots, stage.tables["relays"][1]["numa_node"]) == (((0, 0),), 0)  # near the device
         await relay.guest_resume(guest(), 1)
-        assert (relay.slots, stage.tables["relays"][1]["numa_node"]) == ((1, 1), 1)
+        assert (relay.slots, stage.tables["relays"][1]["numa_node"]) == (((1, 1),), 1)
         await relay.guest_resume(guest(memory=2), -1)  # cannot be told: stays
-        assert (relay.slots, stage.tables["relays"][1]["numa_node"]) == ((1, 1), 1)
+        assert (relay.slots, stage.tables["relays"][1]["numa_node"]) == (((1, 1),), 1)
         stage.check()
 
 
@@ -61,7 +63,7 @@ def test_a_pin_outranks_the_guests_node():
         relay = stage.relay()
         await relay.attach(VF)
         await relay.guest_resume(guest(), 1)
-        assert (relay.slots, stage.tables["relays"][1]["numa_node"]) == ((0, 1), 1)
+        assert (relay.slots, stage.tables["relays"][1]["numa_node"]) == (((0, 1),), 1)
         stage.check()
 
 
@@ -79,7 +81,7 @@ def test_a_side_alone_is_drained():
         assert stage.serve(relay, VM_TO_VF).port is None
         await relay.guest_gone()
         assert stage.owners(relay) == (None, None)
-        assert relay.slots == (-1, -1)
+        assert relay.slots == ((-1, -1),)
         assert not stage.hardware.pools
 
 
@@ -173,7 +175,7 @@ def test_move_changes_the_owner_and_keeps_what_is_served():
         await relay.attach(VF)
         await relay.guest_resume(guest())
         before = stage.serve(relay, VM_TO_VF)
-        await relay.move(VM_TO_VF, 1)
+        await relay.move((VM_TO_VF, 0), 1)
         assert stage.owners(relay) == (0, 1)
         assert stage.serve(relay, VM_TO_VF) == before
         stage.check()
@@ -191,7 +193,7 @@ def test_failed_move_leaves_things_as_they_were(how):
         stage.workers[1].hangs = how == "stuck"
         stage.workers[1].refusal = "no" if how == "refuses" else ""
         with pytest.raises(RelayError, match="stays where it is"):
-            await relay.move(VF_TO_VM, 1)
+            await relay.move((VF_TO_VM, 0), 1)
         assert stage.owners(relay) == (0, 0)
         stage.check()
 
@@ -222,7 +224,7 @@ def test_only_worker_comes_back():
         await relay.guest_resume(guest())
         await stage.kill(0)
         assert stage.owners(relay) == (None, None)
-        assert relay.slots == (-1, -1)
+        assert relay.slots == ((-1, -1),)
         await stage.restart(0)
         assert stage.owners(relay) == (0, 0)
         stage.check()
@@ -235,12 +237,78 @@ def test_device_that_does_not_come_back_is_reported_and_can_be_added_again(caplo
         relay = stage.relay()
         await relay.attach(VF)
         stage.hardware.fail = "unplugged"
-        await stage.kill(relay.slots[VF_TO_VM])
+        await stage.kill(relay.slots[0][VF_TO_VM])
         assert "relay 1 has lost its VF" in caplog.text
         assert relay.port is None
         await relay.detach()
         stage.hardware.fail = ""
         await relay.attach(VF)
+        stage.check()
+
+
+@pytest.mark.parametrize(
+    ("queues", "pairs", "lanes"), [(1, 4, 1), (2, 1, 1), (2, 2, 2), (2, 32, 2), (4, 3, 2), (8, 5, 4)]
+)
+def test_lanes_are_as_many_as_both_sides_have_queues_for(queues, pairs, lanes):
+    @play
+    async def scenario():
+        stage = Stage()
+        stage.hardware.queues = queues
+        relay = stage.relay()
+        await relay.attach(VF)
+        assert len(relay.slots) == 1
+        await relay.guest_resume(guest(pairs=pairs))
+        assert len(relay.slots) == lanes
+        stage.check()
+        for direction in (VF_TO_VM, VM_TO_VF):
+            served = [
+                [queue.index for queue in stage.serve(relay, direction, n).queues] for n in range(lanes)
+            ]
+            assert all(served)
+            assert sorted(itertools.chain(*served)) == list(range(direction, 2 * pairs, 2))
+            workers = {pair[direction] for pair in stage.lanes(relay)}
+            assert len(workers) == min(lanes, 2)
+        await relay.guest_gone()
+        assert len(relay.slots) == 1
+        stage.check()
+
+
+def test_lanes_follow_the_queues_that_the_guest_enables():
+    @play
+    async def scenario():
+        stage = Stage()
+        stage.hardware.queues = 2
+        relay = stage.relay()
+        await relay.attach(VF)
+        state = guest(pairs=2)
+        half = tuple(dataclasses.replace(queue, enabled=queue.index < 2) for queue in state.queues)
+        for queues, lanes in ((state.queues, 2), (half, 1), (state.queues, 2)):
+            await relay.guest_suspend()
+            await relay.guest_resume(dataclasses.replace(state, queues=queues))
+            assert len(relay.slots) == lanes
+            stage.check()
+        await relay.guest_suspend()
+        await relay.guest_resume(dataclasses.replace(state, queues=half))
+        # What is started but not enabled is taken and dropped, by the only lane.
+        assert [queue.index for queue in stage.serve(relay, VM_TO_VF).queues] == [1, 3]
+        assert [queue.index for queue in stage.serve(relay, VF_TO_VM).queues] == [0]
+
+
+def test_a_lane_moves_alone_and_all_go_on_when_a_worker_dies():
+    @play
+    async def scenario():
+        stage = Stage()
+        stage.hardware.queues = 2
+        relay = stage.relay()
+        await relay.attach(VF)
+        await relay.guest_resume(guest(pairs=2))
+        assert stage.lanes(relay) == [(0, 1), (1, 0)]
+        await relay.move((VF_TO_VM, 1), 0)
+        assert stage.lanes(relay) == [(0, 1), (0, 0)]
+        await relay.move((VF_TO_VM, 5), 0)  # there is none any more
+        stage.check()
+        await stage.kill(1)
+        assert stage.lanes(relay) == [(0, 0), (0, 0)]
         stage.check()
 
 
@@ -253,11 +321,12 @@ STEPS = st.lists(
 
 
 @settings(max_examples=200, deadline=None)
-@given(STEPS)
-def test_any_history_keeps_one_owner_and_one_pool(history):
+@given(STEPS, st.sampled_from([1, 2, 4]))
+def test_any_history_keeps_one_owner_and_one_pool(history, queues):
     @play
     async def scenario():
         stage = Stage()
+        stage.hardware.queues = queues
         relay = stage.relay()
         for number, step in enumerate(history):
             try:
@@ -267,7 +336,7 @@ def test_any_history_keeps_one_owner_and_one_pool(history):
                     await relay.detach()
                 elif step == "resume":
                     await relay.guest_suspend()
-                    await relay.guest_resume(guest(memory=number))
+                    await relay.guest_resume(guest(memory=number, pairs=number % 5))
                 elif step == "suspend":
                     await relay.guest_suspend()
                 elif step == "gone":
@@ -275,7 +344,7 @@ def test_any_history_keeps_one_owner_and_one_pool(history):
                 elif step in ("kill0", "kill1"):
                     await stage.kill(int(step[-1]))
                 elif step == "move":
-                    await relay.move(number % 2, number // 2 % 2)
+                    await relay.move((number % 2, number // 4 % 4), number // 2 % 2)
                 elif step == "hang":
                     stage.workers[number % 2].hangs = True
                 else:
@@ -290,24 +359,26 @@ def test_any_history_keeps_one_owner_and_one_pool(history):
             await stage.kill(slot)
             await stage.restart(slot)
         stage.check()
-        assert (stage.owners(relay)[VF_TO_VM] is not None) == (relay.port is not None)
+        for owners in stage.lanes(relay):
+            assert (owners[VF_TO_VM] is not None) == (relay.port is not None)
 
 
-@given(st.integers(0, 3), st.booleans(), st.booleans())
-def test_descriptors_of_a_message_are_counted_from_its_own_list(pairs, with_port, logged):
+@given(st.integers(0, 9), st.sampled_from([1, 2, 4, 8]), st.booleans(), st.booleans())
+def test_descriptors_of_a_message_are_counted_from_its_own_list(pairs, queues, with_port, logged):
     state = guest(pairs=pairs)
     if logged:
         state = Guest(state.features, 1, state.regions, state.queues, protocol.DirtyLog(99, 4096, 0))
-    port = protocol.PortRef("ethdev", 1) if with_port else None
-    for direction in (VF_TO_VM, VM_TO_VF):
-        built = serve_message(1, direction, port, "pool", state)
+    port = protocol.PortRef("ethdev", 1, queues=queues) if with_port else None
+    lanes = lanes_for(port, state)
+    for direction, lane in itertools.product((VF_TO_VM, VM_TO_VF), range(lanes)):
+        built = serve_message(1, (direction, lane), lanes, port, "pool", state)
         if built is None:
             assert not with_port if direction == VF_TO_VM else pairs == 0
             continue
         message, fds = built
         assert protocol.decode(protocol.encode(message)) == message
         assert [fds[queue.call_fd] for queue in message.queues] == [
-            queue.call_fd for queue in state.of_direction(direction)
+            queue.call_fd for queue in state.of_lane(direction, lane, lanes)
         ]
         assert [fds[region.fd] for region in message.regions] == ([50] if message.queues else [])
         if message.log:

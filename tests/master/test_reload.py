@@ -22,8 +22,8 @@ class Notes:
         self.asked = []
         self.fail = False
 
-    async def move(self, relay, first, second):
-        self.asked.append(("move", relay, first, second))
+    async def pin(self, relay, pairs):
+        self.asked.append(("pin", relay, *pairs))
         if self.fail:
             raise ControlError(5, "core scheduling", "that worker does not run")
 
@@ -61,10 +61,10 @@ def reload(notes, placement, **changes):
 
 
 def test_pins_and_static_vfs_are_followed(notes, placement):
-    reload(notes, placement, pins={1: (1, 2), 3: (2, 2)}, static_vfs=(("0000:01:00.2", 2),))
+    reload(notes, placement, pins={1: (1, 2, 2, 1), 3: (2, 2)}, static_vfs=(("0000:01:00.2", 2),))
     assert notes.asked == [
-        ("move", 1, 1, 2),
-        ("move", 3, 2, 2),
+        ("pin", 1, (1, 2), (2, 1)),
+        ("pin", 3, (2, 2)),
         ("remove", "0000:01:00.1", 1),
         ("add", "0000:01:00.2", 2),
     ]

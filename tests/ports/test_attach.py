@@ -242,7 +242,7 @@ def backlog() -> None:
         # net_ring returns what is sent; pumped here, its own ring is what can be full.
         (number,) = device.probe("net_ring0")
         loop = Port(number)
-        loop.configure(1, 1, 512, st.pool, mtu=1500)
+        loop.configure(1, 512, st.pool, mtu=1500)
         loop.start()
         rx, tx = Ring.create("rx", 64), Ring.create("tx", 4096)
         lane = st.pump.add(number, rx, tx)

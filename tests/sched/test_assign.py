@@ -4,21 +4,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vio4wd.sched.assign import Candidate, PlacementError, check_cpu, choose, place
+from vio4wd.sched.assign import Candidate, PlacementError, check_cpu, choose
 
 
 def test_idle_workers_fill_evenly():
     counts = {1: 0, 2: 0, 5: 0}
-    for relay in range(30):
-        workers = [Candidate(cpu, assigned=count) for cpu, count in counts.items()]
-        for cpu in place(relay, {}, workers):
-            counts[cpu] += 1
+    for _ in range(60):
+        counts[choose([Candidate(cpu, assigned=count) for cpu, count in counts.items()])] += 1
     assert set(counts.values()) == {20}
 
 
-def test_two_directions_go_to_two_workers_or_to_the_only_one():
-    assert place(0, {}, [Candidate(1), Candidate(2)]) == (1, 2)
-    assert place(0, {}, [Candidate(4)]) == (4, 4)
+def test_lanes_of_a_direction_keep_apart():
+    assert choose([Candidate(1, assigned=1, siblings=1), Candidate(2, assigned=5)]) == 2
+    assert choose([Candidate(1, siblings=1), Candidate(2, load=0.8)]) == 1  # but not at any price
 
 
 def test_load_goes_before_the_number_of_directions():
@@ -32,16 +30,8 @@ def test_loads_that_hardly_differ_are_alike():
 def test_the_guests_node_goes_first():
     workers = [Candidate(1, numa_node=0), Candidate(2, numa_node=1, load=0.8, assigned=7)]
     assert choose(workers, numa_node=1) == 2
-    assert place(3, {}, workers, numa_node=1) == (2, 2)
     assert choose(workers, numa_node=-1) == 1
     assert choose(workers, numa_node=5) == 1  # no worker there: better a far one than none
-
-
-def test_a_pin_decides():
-    workers = [Candidate(1), Candidate(2)]
-    assert place(1, {1: (2, 1)}, workers) == (2, 1)
-    assert place(1, {1: (2, 2)}, []) == (2, 2)
-    assert place(2, {1: (2, 2)}, workers) == (1, 2)
 
 
 def test_no_worker():

@@ -194,6 +194,19 @@ def test_a_relay_stays_for_a_while_where_it_was_moved_to():
     assert world.interval(lambda relay, number: 0.4).moves
 
 
+def test_lanes_of_one_relay_are_balanced_each_on_its_own():
+    memory = Memory()
+    where = dict.fromkeys(range(4), (1, 1))
+    for _ in range(3):
+        relays = [RelayLoad(0, 0, cpus, (0.2, 0.02), lane) for lane, cpus in where.items()]
+        decision = decide(relays, {1: 0, 2: 0}, memory)
+        memory = decision.memory
+        for move in decision.moves:
+            assert move.relay == 0
+            where[move.lane] = move.cpus
+    assert sorted(cpus[0] for cpus in where.values()) == [1, 1, 2, 2]
+
+
 def test_without_workers_or_relays_nothing_is_decided():
     assert decide([], {1: 0}, Memory()).moves == ()
     assert decide([RelayLoad(0, 0, (1, 1), (0.5, 0.5))], {}, Memory()).moves == ()

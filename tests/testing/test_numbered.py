@@ -62,7 +62,7 @@ class Device:
 def flow():
     """The record of a guest that sends when it gets a window."""
     flows, stop = np.zeros(1, FLOW), np.zeros(1, np.int64)
-    guest = RingGuest(flows[0], MARK)
+    guest = RingGuest(flows, MARK)
     flows["patience"] = 10**15
     sleep = ctypes.cast(ctypes.CDLL(None).usleep, ctypes.c_void_p).value
     arguments = (flows.ctypes.data, 1, stop.ctypes.data, sleep)

@@ -28,7 +28,7 @@ def add_config_ep(parser: argparse.ArgumentParser) -> None:
 
 
 def print_map(program: str, endpoint: str, timeout: float) -> int:
-    """Ask for the map and print a line for each relay; returns the exit status.
+    """Ask for the map and print a line for each relay or lane; returns the exit status.
 
     Raises:
         ClientError: no answer.
@@ -37,17 +37,20 @@ def print_map(program: str, endpoint: str, timeout: float) -> int:
     if response.status != ConfigResponse.OK:
         print(f"{program}: refused: {ConfigResponse.Status.Name(response.status)}", file=sys.stderr)
         return 1
-    for entry in response.relay_cpu_map:
+    divided = {entry.relay_number for entry in response.lane_cpu_map}
+    whole = [entry for entry in response.relay_cpu_map if entry.relay_number not in divided]
+    for entry in sorted((*whole, *response.lane_cpu_map), key=lambda entry: (entry.relay_number, entry.lane)):
         print(map_line(entry))
     return 0
 
 
 def map_line(entry: RelayCPU) -> str:
-    """As in `relay 1: vf_to_vm on CPU 2, vm_to_vf on CPU 3`."""
+    """As in `relay 1: vf_to_vm on CPU 2, vm_to_vf on CPU 3`, or `relay 1 lane 0: ...`."""
     vf_to_vm, vm_to_vf = (
         "no CPU" if cpu < 0 else f"CPU {cpu}" for cpu in (entry.vf2virtio_cpu, entry.virtio2vf_cpu)
     )
-    return f"relay {entry.relay_number}: vf_to_vm on {vf_to_vm}, vm_to_vf on {vm_to_vf}"
+    lane = f" lane {entry.lane}" if entry.HasField("lane") else ""
+    return f"relay {entry.relay_number}{lane}: vf_to_vm on {vf_to_vm}, vm_to_vf on {vm_to_vf}"
 
 
 def build_parser() -> argparse.ArgumentParser:

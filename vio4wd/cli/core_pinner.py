@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from vio4wd.cli import arguments
@@ -22,6 +22,7 @@ Without --virtio-cpu the present map is printed. vio4wd_core_scheduler may move 
 examples:
   %(prog)s
   %(prog)s --virtio-cpu=1:2,3 --virtio-cpu=5:2
+  %(prog)s --virtio-cpu=1:2,3,4,5
 
 exit status: 0 done, 1 refused or no answer (the reason is on stderr), 2 wrong usage
 """
@@ -34,11 +35,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--virtio-cpu",
-        metavar="RN:Ci[,Cj]",
+        metavar="RN:Ci[,Cj]...",
         action="append",
         type=arguments.value(values.pins),
         default=[],
-        help="serve relay RN with CPU Ci, or VF to virtio with Ci and virtio to VF with Cj (repeatable)",
+        help="serve relay RN with CPU Ci, or VF to virtio with Ci and virtio to VF with Cj (repeatable); "
+        "further pairs of CPUs are for its further lanes, where its VF has several queues",
     )
     parser.add_argument(
         "--sched-ep",
@@ -51,12 +53,21 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _lanes(cpus: tuple[int, ...]) -> Iterator[tuple[int | None, tuple[int, int]]]:
+    """Lanes, None: all of them, with their CPUs."""
+    if len(cpus) == 2:
+        yield None, (cpus[0], cpus[1])
+    else:
+        yield from enumerate(zip(cpus[::2], cpus[1::2], strict=True))
+
+
 def _run(argv: Sequence[str] | None) -> int:
     options = build_parser().parse_args(argv)
     moves = [
-        RelayCPU(relay_number=relay, vf2virtio_cpu=vf_to_vm, virtio2vf_cpu=vm_to_vf)
+        RelayCPU(relay_number=relay, vf2virtio_cpu=vf_to_vm, virtio2vf_cpu=vm_to_vf, lane=lane)
         for pins in options.virtio_cpu
-        for relay, (vf_to_vm, vm_to_vf) in pins
+        for relay, cpus in pins
+        for lane, (vf_to_vm, vm_to_vf) in _lanes(cpus)
     ]
     if not moves:
         return print_map(PROGRAM, options.config_ep, options.timeout)

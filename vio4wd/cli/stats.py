@@ -58,9 +58,16 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def flat_lines(state: StatsResponse.RelayState, suppress_zero: bool) -> Iterator[str]:
-    """A relay's values as `relay_1.vf_to_vm.cpu_2.pkts_rx_from_vf=10`, in the order of the protocol."""
+    """A relay's values as `relay_1.vf_to_vm.cpu_2.pkts_rx_from_vf=10`, in the order of the protocol.
+
+    Those of its lanes, where it has several, as `relay_1.lane_0.cpu.vf_to_vm=2`.
+    """
     prefix = f"relay_{state.id}"
     for field, value in state.ListFields():
+        if field.name == "lane":
+            for number, lane in enumerate(state.lane):
+                yield from _lines(f"{prefix}.lane_{number}", lane)
+            continue
         if not isinstance(value, Message):
             yield f"{prefix}.{field.name}={value}"
             continue
@@ -73,6 +80,14 @@ def flat_lines(state: StatsResponse.RelayState, suppress_zero: bool) -> Iterator
             if counts and suppress_zero and not isinstance(number, bool | str) and not number:
                 continue
             yield f"{place}.{inner.name}={_text(number)}"
+
+
+def _lines(prefix: str, message: Message) -> Iterator[str]:
+    for field, value in message.ListFields():
+        if isinstance(value, Message):
+            yield from _lines(f"{prefix}.{field.name}", value)
+        else:
+            yield f"{prefix}.{field.name}={_text(value)}"
 
 
 def _text(value: object) -> str:

@@ -85,13 +85,13 @@ def _check_cpus(
 
 
 def _check_pins(fields: dict[str, Any], given: Mapping[str, Given], errors: list[str]) -> None:
-    pins: dict[int, tuple[int, int]] = {}
-    for relay, pair in fields.get("pins", ()):
+    pins: dict[int, tuple[int, ...]] = {}
+    for relay, cpus in fields.get("pins", ()):
         origin = given["pins"].origin
-        if relay in pins and pins[relay] != pair:
+        if relay in pins and pins[relay] != cpus:
             errors.append(f"{origin}: relay {relay} is pinned twice")
-        pins[relay] = pair
-        for cpu in sorted(set(pair) - set(fields.get("cpus", pair))):
+        pins[relay] = cpus
+        for cpu in sorted(set(cpus) - set(fields.get("cpus", cpus))):
             errors.append(
                 f"{origin}: relay {relay}: CPU {cpu} is not among the worker CPUs ({_names('cpus')})"
             )

@@ -12,6 +12,7 @@ from vio4wd.config.control_table import CORE_SCHED_EP
 from vio4wd.config.errors import ConfigError
 from vio4wd.config.file import read_file
 from vio4wd.config.given import Given
+from vio4wd.config.limits import VF_QUEUES
 from vio4wd.config.option import Option, Shape
 from vio4wd.config.table import OPTIONS
 from vio4wd.config.values import Idle
@@ -29,7 +30,7 @@ class Settings:
         backend_socket, backend_fd: the one guest's socket instead of all relays'; None: none.
         ipc: file to watch for commands, None: none.
         vhost_username, vhost_groupname: exist on this machine; None: leave the sockets' owner alone.
-        pins: relay -> CPU of VF to VM, CPU of VM to VF; all of them are in `cpus`.
+        pins: relay -> CPU of VF to VM, CPU of VM to VF, and so on for further lanes; all are in `cpus`.
         static_vfs: device and relay.
         config_file: the file that was read, None: none.
         check_config: only the check was asked for.
@@ -38,7 +39,7 @@ class Settings:
 
     cpus: tuple[int, ...]
     master_lcore: int = 0
-    pins: Mapping[int, tuple[int, int]] = dataclasses.field(default_factory=dict)
+    pins: Mapping[int, tuple[int, ...]] = dataclasses.field(default_factory=dict)
     same_numa: bool = False
     idle: Idle = "adaptive"
     daemon: bool = True
@@ -59,6 +60,7 @@ class Settings:
     enable_tso: bool = False
     zero_copy: bool = False
     static_vfs: tuple[tuple[str, int], ...] = ()
+    vf_queues: int = VF_QUEUES
     bind_vfio_pci: tuple[str, ...] = ()
     vfio_vf_token: str | None = None
     zmq_port_control_ep: str | None = None

@@ -11,6 +11,7 @@ from typing import Final
 
 from vio4wd.config import values
 from vio4wd.config.control_table import CONTROL_OPTIONS
+from vio4wd.config.limits import VF_QUEUES
 from vio4wd.config.option import SWITCH_VALUES, Group, Option, Shape
 
 #: Owner of vhost-user sockets where libvirt runs the guests.
@@ -67,7 +68,8 @@ OPTIONS: Final[tuple[Option, ...]] = (
         default=(),
         metavar="RELAY:CPU[,CPU]",
         valid="RELAY:CPU[,CPU], several separated by semicolons or in an array",
-        help="CPUs of a relay: of both directions, or of VF to virtio and of virtio to VF. "
+        help="CPUs of a relay: of both directions, or of VF to virtio and of virtio to VF; further pairs are "
+        "for further lanes, where the VF has several queues. "
         "A relay without pin goes to the least busy worker.",
         live=True,
     ),
@@ -264,6 +266,18 @@ OPTIONS: Final[tuple[Option, ...]] = (
         valid="DEVICE=RELAY, several in an array: (0000:05:08.1=1 0000:05:08.2=2)",
         help="VFs that are attached at start: a PCI address or a DPDK device string, and the relay.",
         live=True,
+    ),
+    Option(
+        field="vf_queues",
+        group=Group.PORTS,
+        flags=("--vf-queues",),
+        variables=("VIO4WD_VF_QUEUES",),
+        convert=values.vf_queues,
+        default=VF_QUEUES,
+        metavar="N",
+        valid=f"1 to {VF_QUEUES}",
+        help="Pairs of queues that a VF uses at most, where it has several: they let several CPUs serve a "
+        "direction of its relay. Never more than are of use to the worker CPUs.",
     ),
     Option(
         field="bind_vfio_pci",

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Literal
 
-from vio4wd.config.limits import RELAYS, SOCKET_PATH_BYTES
+from vio4wd.config.limits import RELAYS, SOCKET_PATH_BYTES, VF_QUEUES
 from vio4wd.config.pci import parse_pci
 
 _OFF: Final = frozenset(("", "false", "no", "0"))
@@ -24,7 +24,8 @@ _REMOTE: Final = re.compile(
     r"(?:tcp|ssl):(?P<address>[^\s:\[\]]+|\[[^\s\[\]]+\]):(?P<port>[0-9]{1,5})", re.ASCII
 )
 
-Pin = tuple[int, tuple[int, int]]
+#: A relay, and CPUs of VF->VM and VM->VF in turn: a pair for all of its lanes, or for each.
+Pin = tuple[int, tuple[int, ...]]
 StaticVf = tuple[str, int]
 Idle = Literal["poll", "adaptive"]
 
@@ -49,6 +50,7 @@ def _digits(text: str) -> int | None:
 
 cpu = number_in(0, 8191, "CPU")
 relay = number_in(0, RELAYS - 1, "relay")
+vf_queues = number_in(1, VF_QUEUES, "number of queues")
 log_level = number_in(0, 7, "log level")
 descriptor = number_in(0, 1 << 20, "file descriptor")
 
@@ -157,6 +159,7 @@ def account(text: str) -> str:
 def pins(text: str) -> tuple[Pin, ...]:
     """Relays and the CPUs of their two directions: `1:2` or `1:2,3`, several separated by `;`.
 
+    Further pairs of CPUs are for a relay's further lanes: `1:2,3,4,5`.
     The guide shows the value with and without `--virtio-cpu=` in front; both are taken.
     """
     found: list[Pin] = []
@@ -166,9 +169,12 @@ def pins(text: str) -> tuple[Pin, ...]:
         head, colon, tail = part.partition(":")
         numbers = tail.split(",")
         try:
-            if not colon or len(numbers) > 2:
-                raise ValueError("that is not of the form RELAY:CPU[,CPU]")
-            found.append((relay(head), (cpu(numbers[0]), cpu(numbers[-1]))))
+            if not colon or (len(numbers) > 1 and len(numbers) % 2) or len(numbers) > 2 * VF_QUEUES:
+                raise ValueError(
+                    f"that is not of the form RELAY:CPU[,CPU] with up to {VF_QUEUES} pairs of CPUs"
+                )
+            cpus = tuple(map(cpu, numbers))
+            found.append((relay(head), cpus * 2 if len(cpus) == 1 else cpus))
         except ValueError as error:
             raise ValueError(f"{part.strip()!r}: {error}") from None
     return tuple(found)

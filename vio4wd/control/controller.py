@@ -75,11 +75,15 @@ class Controller(Protocol):
             ControlError: no such socket, or no device there (errno.ENOENT).
         """
 
-    def relay_cpu_map(self) -> Mapping[int, tuple[int, int]]:
-        """CPUs that serve VF to VM and VM to VF, -1: none, of each relay in use."""
+    def relay_cpu_map(self) -> Mapping[int, Sequence[tuple[int, int]]]:
+        """CPUs that serve VF to VM and VM to VF, -1: none, of each lane of each relay in use."""
 
-    async def move(self, relay: int, vf_to_vm_cpu: int, vm_to_vf_cpu: int) -> None:
-        """Serve a relay's directions with these of `eal_cores()` from now on; -1 leaves one where it is."""
+    async def move(self, relay: int, vf_to_vm_cpu: int, vm_to_vf_cpu: int, lane: int | None = None) -> None:
+        """Serve a relay's directions with these of `eal_cores()` from now on; -1 leaves one where it is.
+
+        Args:
+            lane: only this lane of them, None: all.
+        """
 
     def eal_cores(self) -> Sequence[int]:
         """CPUs of the workers."""

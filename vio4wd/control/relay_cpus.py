@@ -34,12 +34,16 @@ class Config:
         self._controller = controller
 
     async def answer(self, request: ConfigRequest) -> ConfigResponse:
-        """All relays in use, by number."""
+        """All relays in use, by number; of several lanes the map that others know has the first."""
+        served = sorted(self._controller.relay_cpu_map().items())
         return ConfigResponse(
             status=ConfigResponse.OK,
-            relay_cpu_map=[
-                RelayCPU(relay_number=relay, vf2virtio_cpu=vf_to_vm, virtio2vf_cpu=vm_to_vf)
-                for relay, (vf_to_vm, vm_to_vf) in sorted(self._controller.relay_cpu_map().items())
+            relay_cpu_map=[_entry(relay, lanes[0]) for relay, lanes in served],
+            lane_cpu_map=[
+                _entry(relay, pair, lane)
+                for relay, lanes in served
+                if len(lanes) > 1
+                for lane, pair in enumerate(lanes)
             ],
         )
 
@@ -67,7 +71,9 @@ class CoreSched:
         try:
             _check(request.relay_cpu_map, cores)
             for entry in request.relay_cpu_map:
-                await self._controller.move(entry.relay_number, entry.vf2virtio_cpu, entry.virtio2vf_cpu)
+                await self._controller.move(
+                    entry.relay_number, entry.vf2virtio_cpu, entry.virtio2vf_cpu, _lane(entry)
+                )
         except ControlError as error:
             _log.error("update: %s", error)
             return _error(error.code, str(error))
@@ -78,17 +84,26 @@ class CoreSched:
         return _error(ERRNO[refusal], f"{SOURCE}: {refusal.value}: {detail}")
 
 
+def _entry(relay: int, cpus: tuple[int, int], lane: int | None = None) -> RelayCPU:
+    return RelayCPU(relay_number=relay, vf2virtio_cpu=cpus[0], virtio2vf_cpu=cpus[1], lane=lane)
+
+
+def _lane(entry: RelayCPU) -> int | None:
+    return entry.lane if entry.HasField("lane") else None
+
+
 def _check(entries: Sequence[RelayCPU], cores: Sequence[int]) -> None:
-    relays: set[int] = set()
+    lanes: dict[int, set[int | None]] = {}
     for entry in entries:
         relay = entry.relay_number
         if not 0 <= relay < RELAYS:
             raise ControlError(
                 errno.EINVAL, SOURCE, f"there is no relay {relay}: relays are 0 to {RELAYS - 1}"
             )
-        if relay in relays:
+        lane, given = _lane(entry), lanes.setdefault(relay, set())
+        if given and (lane is None or lane in given or None in given):
             raise ControlError(errno.EINVAL, SOURCE, f"relay {relay} is given more than once")
-        relays.add(relay)
+        given.add(lane)
         for cpu in (entry.vf2virtio_cpu, entry.virtio2vf_cpu):
             if cpu != NO_CPU and cpu not in cores:
                 workers = ",".join(str(core) for core in cores)

@@ -11,6 +11,7 @@ from vio4wd.control.proto.virtioforwarder_pb2 import StatsRequest, StatsResponse
 from vio4wd.control.service import Refusal
 from vio4wd.inspection.rates import Rates, RelayRates, rates
 from vio4wd.inspection.snapshot import Direction, Relay, Snapshot
+from vio4wd.shm import layout
 
 RelayState = StatsResponse.RelayState
 
@@ -80,7 +81,20 @@ def relay_state(relay: Relay, measured: RelayRates | None) -> RelayState:
         state.cpu.vf_to_vm = relay.vf_to_vm.cpu
     if relay.vm_to_vf.cpu is not None:
         state.cpu.vm_to_vf = relay.vm_to_vf.cpu
+    for lane in range(relay.lanes if relay.lanes > 1 else 0):
+        state.lane.append(_lane(relay, lane, measured))
     return state
+
+
+def _lane(relay: Relay, number: int, measured: RelayRates | None) -> RelayState.Lane:
+    lane = RelayState.Lane()
+    for name, direction in zip(layout.DIRECTION_NAMES, relay.directions, strict=True):
+        cpu = direction.lanes[number].cpu
+        if cpu is not None:
+            setattr(lane.cpu, name, cpu)
+        if measured:
+            setattr(lane, f"{name}_load", getattr(measured, name).lanes[number].load)
+    return lane
 
 
 def _vf_to_vm(relay: Relay, measured: RelayRates | None) -> RelayState.VFtoVM:

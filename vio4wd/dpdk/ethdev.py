@@ -78,8 +78,14 @@ class PortStats:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Configured:
-    """What `Port.configure` agreed on with the driver; descriptors as it adjusted them."""
+    """What `Port.configure` agreed on with the driver; descriptors as it adjusted them.
 
+    Attributes:
+        queues: pairs of queues.
+        rss: received packets carry a flow hash.
+    """
+
+    queues: int
     rx_descriptors: int
     tx_descriptors: int
     rx_offloads: int
@@ -93,6 +99,7 @@ class Port:
 
     def __init__(self, port_id: int) -> None:
         self.port_id = port_id
+        self._queues = 1
 
     def __repr__(self) -> str:
         return f"Port({self.port_id})"
@@ -144,8 +151,7 @@ class Port:
 
     def configure(
         self,
-        rx_queues: int,
-        tx_queues: int,
+        queues: int,
         descriptors: int,
         pool: Pool,
         *,
@@ -158,6 +164,8 @@ class Port:
         """Configure the stopped port and its queues. Offloads that it cannot do are left out.
 
         Args:
+            queues: pairs of a receive and a transmit queue. Where the port can (RSS), it spreads the flows
+                that it receives over several.
             descriptors: of each queue; the driver may round it.
             pool: where its receive queues take mbufs from.
             mtu: bytes of payload of the longest frame.
@@ -168,15 +176,15 @@ class Port:
             DpdkError: the driver refused; the text names the step.
         """
         info = self.info()
-        rss = rss and bool(info.rx_offloads & RX_RSS_HASH) and bool(info.rss_functions & RSS_FUNCTIONS)
+        functions = info.rss_functions & RSS_FUNCTIONS
+        rss = rss and bool(info.rx_offloads & RX_RSS_HASH) and bool(functions)
         request = ffi.new("struct vio_port_request *")
-        request.rx_queues = rx_queues
-        request.tx_queues = tx_queues
+        request.rx_queues = request.tx_queues = queues
         request.rx_descriptors = request.tx_descriptors = descriptors
         request.mtu = mtu
         request.rx_offloads = (rx_offloads | (RX_RSS_HASH if rss else 0)) & info.rx_offloads
         request.tx_offloads = tx_offloads & info.tx_offloads
-        request.rss_functions = info.rss_functions & RSS_FUNCTIONS if rss else 0
+        request.rss_functions = functions if rss or queues > 1 else 0
         request.socket = info.socket if socket is None else socket
         request.pool = pool.pointer
         step = ffi.new("char const **")
@@ -185,7 +193,9 @@ class Port:
         if status < 0:
             failed = ffi.string(step[0]).decode()
             raise DpdkError(f"port {self.port_id} ({info.device}): {failed} failed: {reason(status)}")
+        self._queues = queues
         return Configured(
+            queues=queues,
             rx_descriptors=request.rx_descriptors,
             tx_descriptors=request.tx_descriptors,
             rx_offloads=request.rx_offloads,
@@ -218,14 +228,22 @@ class Port:
         self._check(lib.rte_eth_dev_stop(self.port_id), "does not stop")
 
     def drain(self, limit: int) -> int:
-        """Receive and free what waits in queue 0, some `limit` packets at most, while nobody else polls it.
+        """Receive and free what waits, some `limit` packets a queue at most, while nobody else polls it.
 
         Virtual devices forget packets that wait in them when they are closed, and with them their mbufs.
+        Only the Port that configured it knows of several queues.
         """
+        return sum(self._drain(queue, limit) for queue in range(self._queues))
+
+    def _drain(self, queue: int, limit: int) -> int:
         packets = ffi.new("struct rte_mbuf *[]", _BURST)
         address = int(ffi.cast("uintptr_t", packets))
         drained = 0
-        while self.exists() and drained < limit and (n := lib.vio_rx_burst(self.port_id, 0, address, _BURST)):
+        while (
+            self.exists()
+            and drained < limit
+            and (n := lib.vio_rx_burst(self.port_id, queue, address, _BURST))
+        ):
             lib.vio_free_bulk(0, 0, address, n)
             drained += n
         return drained

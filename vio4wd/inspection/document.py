@@ -50,8 +50,8 @@ def _worker(snapshot: Snapshot, worker: Worker, rates: dict[str, Any]) -> dict[s
     return fields | {
         "heartbeat_age": snapshot.heartbeat_age(worker),
         "directions": [
-            {"relay": relay, "direction": layout.DIRECTION_NAMES[number]}
-            for relay, number in worker.directions
+            {"relay": relay, "direction": layout.DIRECTION_NAMES[number], "lane": lane}
+            for relay, number, lane in worker.directions
         ],
         "rates": rates,
     }
@@ -60,6 +60,12 @@ def _worker(snapshot: Snapshot, worker: Worker, rates: dict[str, Any]) -> dict[s
 def _relay(relay: Relay, rates: dict[str, Any]) -> dict[str, Any]:
     fields = dataclasses.asdict(relay)
     for name in layout.DIRECTION_NAMES:
-        del fields[name]["name"]
-        fields[name]["rates"] = rates[name]
+        fields[name] = _direction(fields[name], rates[name])
     return fields | {"active": relay.active, "rates": {"missed": rates["missed"]}}
+
+
+def _direction(fields: dict[str, Any], rates: dict[str, Any]) -> dict[str, Any]:
+    """A direction with its lanes, or one of these, which has none."""
+    del fields["name"]
+    lanes = [_direction(*lane) for lane in zip(fields["lanes"], rates.pop("lanes"), strict=True)]
+    return fields | {"rates": rates, "lanes": lanes}

@@ -88,12 +88,11 @@ def _relay(relay: Relay, rates: RelayRates | None) -> Iterator[Finding]:
         lost = _unconnected(rates.vm_to_vf if rates else None)
         yield Finding(Severity.NOTE, f"{name}: a guest but no VF{lost}")
     if rates and rates.missed > 0:
-        cpu = relay.vf_to_vm.cpu
-        yield Finding(
-            Severity.WARNING,
-            f"{name}: the VF drops {quantity(rates.missed)} packets/s,"
-            + (" no worker takes them" if cpu is None else f" CPU {cpu} does not take them in time"),
+        cpus = sorted({part.cpu for part in relay.vf_to_vm.parts if part.cpu is not None})
+        takers = (
+            f"CPU {','.join(map(str, cpus))} does not take them in time" if cpus else "no worker takes them"
         )
+        yield Finding(Severity.WARNING, f"{name}: the VF drops {quantity(rates.missed)} packets/s, {takers}")
     for number, direction in enumerate(relay.directions):
         yield from _direction(relay, direction, rates.directions[number] if rates else None)
 
@@ -113,8 +112,10 @@ _CAUSES: Final = (
 def _direction(relay: Relay, direction: Direction, rates: DirectionRates | None) -> Iterator[Finding]:
     number = layout.DIRECTION_NAMES.index(direction.name)
     name = f"relay {relay.id} {('VF to VM', 'VM to VF')[number]}"
-    if relay.active and direction.cpu is None:
-        yield Finding(Severity.ERROR, f"{name} is served by no worker")
+    for lane, part in enumerate(direction.parts):
+        if relay.active and part.cpu is None:
+            which = f" lane {lane}" if direction.lanes else ""
+            yield Finding(Severity.ERROR, f"{name}{which} is served by no worker")
     if not rates:
         return
     for field, words in _CAUSES:

@@ -34,10 +34,10 @@ class WorkerRates:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class DirectionRates:
-    """A direction over the interval; packets and bytes a second.
+    """A direction or a lane of it over the interval; packets and bytes a second.
 
     Attributes:
-        load: share of one core spent on this direction's packets, 0..1.
+        load: share of one core spent on its packets, 0..1; of a direction with several lanes their sum.
         latency: seconds through the forwarder, see `Latency`; None: no sample in the interval.
     """
 
@@ -53,6 +53,7 @@ class DirectionRates:
     packets_per_burst: float | None
     cycles_per_packet: float | None
     latency: Latency | None
+    lanes: tuple[DirectionRates, ...] = ()  # as in snapshot.Direction
 
     @property
     def dropped(self) -> float:
@@ -178,6 +179,10 @@ def _direction(before: Direction, after: Direction, snapshot: Snapshot, seconds:
         return _delta(getattr(before, name), getattr(after, name))
 
     busy, packets = change("busy_cycles"), change("packets_in")
+    # There may be lanes that there were not before; what they did in the interval is not known.
+    earlier = (*before.lanes, *after.lanes[len(before.lanes) :])[: len(after.lanes)]
+    pairs = zip(earlier, after.lanes, strict=True)
+    lanes = tuple(_direction(old, new, snapshot, seconds) for old, new in pairs)
     return DirectionRates(
         packets_in=packets / seconds,
         bytes_in=change("bytes_in") / seconds,
@@ -187,10 +192,11 @@ def _direction(before: Direction, after: Direction, snapshot: Snapshot, seconds:
         dropped_unconnected=change("dropped_unconnected") / seconds,
         dropped_invalid=change("dropped_invalid") / seconds,
         dropped_no_mbuf=change("dropped_no_mbuf") / seconds,
-        load=min(snapshot.seconds(busy) / seconds, 1.0),
+        load=sum(lane.load for lane in lanes) if lanes else min(snapshot.seconds(busy) / seconds, 1.0),
         packets_per_burst=_ratio(packets, change("bursts")),
         cycles_per_packet=_ratio(busy, packets),
         latency=latency(before, after, snapshot),
+        lanes=lanes,
     )
 
 

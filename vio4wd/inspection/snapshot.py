@@ -33,7 +33,7 @@ class Worker:
     Attributes:
         state: one of layout.WORKER_STATE_NAMES.
         heartbeat: TSC of the last sign of life, 0: none yet.
-        directions: (relay, direction number) that the master gave to this slot.
+        directions: (relay, direction number, lane) that the master gave to this slot.
     """
 
     slot: int
@@ -52,14 +52,15 @@ class Worker:
     sleeps: int
     longest: LongestBurst | None
     items: int
-    directions: tuple[tuple[int, int], ...]
+    directions: tuple[tuple[int, int, int], ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Queue:
-    """One virtqueue that is set up or has ever moved a packet."""
+    """One virtqueue that is set up or has ever moved a packet; `lane` of its direction serves it."""
 
     index: int
+    lane: int
     ready: bool
     size: int
     packed: bool
@@ -78,11 +79,12 @@ class Queue:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Direction:
-    """One direction of a relay: who serves it, and its counters since the VF was attached.
+    """One direction of a relay or a lane of it: who serves it, and its counters since the VF was attached.
 
     Attributes:
-        cpu: CPU of the worker that owns the direction, None: nobody does.
+        cpu: CPU of the worker that owns it, of the direction's first lane; None: nobody does.
         slot: that worker's slot, None likewise.
+        lanes: of a direction that has several, each on its own; the counters of the direction are their sums.
         latency_histogram: entry n counts samples of 2^n <= cycles < 2^(n+1).
     """
 
@@ -105,6 +107,12 @@ class Direction:
     bursts: int
     latency_samples: int
     latency_histogram: tuple[int, ...]
+    lanes: tuple[Direction, ...] = ()
+
+    @property
+    def parts(self) -> tuple[Direction, ...]:
+        """The lanes; the direction itself where it has but one."""
+        return self.lanes or (self,)
 
     @property
     def dropped(self) -> int:
@@ -118,8 +126,10 @@ class Relay:
 
     Attributes:
         vf_state, vm_state: names of the statistics protocol (layout.VF_STATE_NAMES, VM_STATE_NAMES).
+        lanes: of each direction.
         numa_node: node of the packet pool.
         port_id: DPDK port number, -1: none.
+        vf_queues: pairs of queues of the VF in use.
         features: virtio feature bits the guest acknowledged.
         device, socket, peer: empty where there is none.
     """
@@ -127,8 +137,10 @@ class Relay:
     id: int
     vf_state: str
     vm_state: str
+    lanes: int
     numa_node: int
     port_id: int
+    vf_queues: int
     pumped: bool
     link_up: bool
     features: int
@@ -169,9 +181,17 @@ class Relay:
     def directions(self) -> tuple[Direction, Direction]:
         return self.vf_to_vm, self.vm_to_vf
 
-    def depth(self, direction: int) -> int:
-        """Descriptors the guest had made available to a direction (layout.VF_TO_VM, ...) at the last poll."""
-        return sum(queue.depth for queue in self.queues if queue.ready and queue.index % 2 == direction)
+    def depth(self, direction: int, lane: int | None = None) -> int:
+        """Descriptors the guest had made available to a direction (layout.VF_TO_VM, ...) at the last poll.
+
+        Args:
+            lane: only those of its queues, None: of all.
+        """
+        return sum(
+            queue.depth
+            for queue in self.queues
+            if queue.ready and queue.index % 2 == direction and lane in (None, queue.lane)
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -216,7 +236,8 @@ def take(tables: Any, cycles: int = 0) -> Snapshot:  # noqa: ANN401 - numpy has 
     header = record["header"]
     relays_table: list[dict[str, Any]] = _records(record["relays"])
     cpus = [int(cpu) for cpu in record["control"]["cpu"]]
-    relays = tuple(_relay(number, row, record, cpus) for number, row in enumerate(relays_table))
+    sums = _sums(record["directions"])
+    relays = tuple(_relay(number, row, record, sums[number], cpus) for number, row in enumerate(relays_table))
     return Snapshot(
         cycles=cycles,
         cycles_per_second=int(header["tsc_hz"]),
@@ -234,6 +255,13 @@ def _records(table: Any) -> list[dict[str, Any]]:  # noqa: ANN401
     return [dict(zip(names, row, strict=True)) for row in table.tolist()]
 
 
+def _sums(directions: Any) -> Any:  # noqa: ANN401
+    """The records of all directions, those of their lanes added up: relay x direction."""
+    numbers = np.ascontiguousarray(directions).view(np.int64)
+    numbers = numbers.reshape(*directions.shape, -1).sum(axis=2)
+    return numbers.view(layout.DIRECTION)[..., 0]
+
+
 def _name(names: Sequence[str], value: int) -> str:
     return names[value] if 0 <= value < len(names) else f"unknown ({value})"
 
@@ -242,13 +270,18 @@ def _text(value: bytes) -> str:
     return value.decode("utf-8", "replace")
 
 
-def _relay(number: int, row: dict[str, Any], record: Any, cpus: Sequence[int]) -> Relay:  # noqa: ANN401
-    slots = (row.pop("vf_to_vm_slot"), row.pop("vm_to_vf_slot"))
-    counters = _records(record["directions"][number])
+def _relay(number: int, row: dict[str, Any], record: Any, sums: Any, cpus: Sequence[int]) -> Relay:  # noqa: ANN401
+    lanes = max(row["lanes"], 1)
+    owners = [[int(slot) for slot in row.pop(column)[:lanes]] for column in layout.SLOT_COLUMNS]
     used = row["vf_state"] != layout.VF_UNINIT or row["vm_state"] != layout.VM_UNINIT
     vf_to_vm, vm_to_vf = (
-        _direction(name, slot, fields, cpus)
-        for name, slot, fields in zip(layout.DIRECTION_NAMES, slots, counters, strict=True)
+        dataclasses.replace(
+            _direction(name, slots[0], counters, cpus),
+            lanes=_lanes(name, slots, record["directions"][number, direction], cpus) if lanes > 1 else (),
+        )
+        for direction, (name, slots, counters) in enumerate(
+            zip(layout.DIRECTION_NAMES, owners, _records(sums), strict=True)
+        )
     )
     return Relay(
         **row
@@ -256,6 +289,7 @@ def _relay(number: int, row: dict[str, Any], record: Any, cpus: Sequence[int]) -
             "id": number,
             "vf_state": _name(layout.VF_STATE_NAMES, row["vf_state"]),
             "vm_state": _name(layout.VM_STATE_NAMES, row["vm_state"]),
+            "lanes": lanes,
             "pumped": bool(row["pumped"]),
             "link_up": bool(row["link_up"]),
             "device": _text(row["device"]),
@@ -265,6 +299,13 @@ def _relay(number: int, row: dict[str, Any], record: Any, cpus: Sequence[int]) -
             "vm_to_vf": vm_to_vf,
             "queues": _queues(record, number) if used else (),
         }
+    )
+
+
+def _lanes(name: str, slots: Sequence[int], table: Any, cpus: Sequence[int]) -> tuple[Direction, ...]:  # noqa: ANN401
+    return tuple(
+        _direction(name, slot, counters, cpus)
+        for slot, counters in zip(slots, _records(table[: len(slots)]), strict=True)
     )
 
 
@@ -288,6 +329,7 @@ def _queues(record: Any, number: int) -> tuple[Queue, ...]:  # noqa: ANN401
         queues.append(
             Queue(
                 index=index,
+                lane=queue["lane"],
                 ready=bool(queue["ready"]),
                 size=queue["size"],
                 packed=bool(queue["packed"]),
@@ -304,11 +346,12 @@ def _queues(record: Any, number: int) -> tuple[Queue, ...]:  # noqa: ANN401
 
 
 def _workers(record: Any, cpus: Sequence[int], relays: Sequence[Relay]) -> tuple[Worker, ...]:  # noqa: ANN401
-    served: dict[int, list[tuple[int, int]]] = {}
+    served: dict[int, list[tuple[int, int, int]]] = {}
     for relay in relays:
         for number, direction in enumerate(relay.directions):
-            if direction.slot is not None:
-                served.setdefault(direction.slot, []).append((relay.id, number))
+            for lane, part in enumerate(direction.parts):
+                if part.slot is not None:
+                    served.setdefault(part.slot, []).append((relay.id, number, lane))
     workers = []
     for slot, row in enumerate(_records(record["workers"])):
         if cpus[slot] < 0:

@@ -82,7 +82,7 @@ def _longest(row: WorkerRow) -> str:
 
 def _depth(row: WorkerRow) -> str:
     relays = row.snapshot.relays
-    return str(sum(relays[relay].depth(number) for relay, number in row.worker.directions))
+    return str(sum(relays[relay].depth(number, lane) for relay, number, lane in row.worker.directions))
 
 
 _COLUMNS: Final[tuple[Column[WorkerRow], ...]] = (

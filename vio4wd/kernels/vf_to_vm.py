@@ -240,12 +240,16 @@ def _deliver(context, item, vring, packets, n):
 
 @inner
 def _steer(context, item, n):
-    """Spread a burst over the guest's queues by flow; packets of a flow keep their order."""
+    """Spread a burst over the guest's queues by flow; packets of a flow keep their order.
+
+    The upper bits of the hash choose, because its lower bits have chosen the VF's queue where it has several
+    (RSS): all packets of that queue have them in common.
+    """
     it = item_at(item)
     scratch = context_at(context).scratch
     for i in range(n):
         hashed = flow_hash(load64(scratch + PACKETS + 8 * i))
-        store64(scratch + TARGET + 8 * i, hashed % it.n_queues)
+        store64(scratch + TARGET + 8 * i, hashed * it.n_queues >> 31)
     left = n
     for q in range(it.n_queues):
         picked = 0

@@ -9,17 +9,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import itertools
 import logging
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 
 from vio4wd.control import decisions
 from vio4wd.control.controller import ControlError
 from vio4wd.control.decisions import Attached
 from vio4wd.dpdk.errors import DpdkError
+from vio4wd.master.guest import Part
 from vio4wd.master.guest_sockets import GuestSockets
 from vio4wd.master.placement import Placement
-from vio4wd.master.relay import DIRECTIONS, Relay, RelayError
+from vio4wd.master.relay import Relay
 from vio4wd.master.roles import Device
+from vio4wd.master.service import DIRECTIONS, RelayError
 from vio4wd.ports.names import DeviceNameError
 from vio4wd.vhost.errors import SocketError
 
@@ -122,53 +125,71 @@ class MasterController:
             raise ControlError(errno.ENOENT, decisions.SOURCE, f"relay {relay} ({path}) has no device")
         return device.name
 
-    def relay_cpu_map(self) -> Mapping[int, tuple[int, int]]:
-        """CPUs of each relay in use."""
-        cpus = (*self._placement.cpus, -1)
+    def relay_cpu_map(self) -> Mapping[int, tuple[tuple[int, int], ...]]:
+        """CPUs of each relay in use, lane by lane."""
         return {
-            relay.number: (cpus[relay.slots[0]], cpus[relay.slots[1]])
+            relay.number: self._cpus(relay)
             for relay in self._relays
-            if relay.device is not None or relay.slots != (-1, -1)
+            if relay.device is not None or relay.slots != ((-1, -1),)
         }
 
     def eal_cores(self) -> Sequence[int]:
         """CPUs of the workers."""
         return self._placement.cpus
 
-    async def move(self, relay: int, vf_to_vm_cpu: int, vm_to_vf_cpu: int) -> None:
-        """Serve a relay with these CPUs from now on, -1: as before. Both move or none does.
+    async def move(self, relay: int, vf_to_vm_cpu: int, vm_to_vf_cpu: int, lane: int | None = None) -> None:
+        """Serve a relay, or one lane of it, with these CPUs from now on, -1: as before. All moves or nothing.
 
         A relay that nobody uses yet is pinned.
         """
         served = self._relays[relay]
-        before = served.slots
         wanted = (vf_to_vm_cpu, vm_to_vf_cpu)
-        slots = [
-            before if cpu < 0 else self._slot(cpu) for before, cpu in zip(served.slots, wanted, strict=True)
-        ]
-        moved = []
-        try:
-            for direction in DIRECTIONS:
-                if before[direction] >= 0:
-                    await served.move(direction, slots[direction])
-                    moved.append(direction)
-        except RelayError as error:
-            for direction in moved:
-                with contextlib.suppress(RelayError):  # its old worker has died since: it stays
-                    await served.move(direction, before[direction])
-            raise ControlError(errno.EIO, _SCHEDULING, str(error)) from None
-        self._pin(relay, wanted)
-
-    def _pin(self, relay: int, wanted: tuple[int, int]) -> None:
-        """From now on the relay belongs to these CPUs; where one is -1 it is where it is."""
-        cpus = (*self._placement.cpus, -1)
-        slots = self._relays[relay].slots
-        first, second = (cpu if cpu >= 0 else cpus[slot] for cpu, slot in zip(wanted, slots, strict=True))
-        if max(first, second) >= 0:
-            self._placement.pins[relay] = (
-                first if first >= 0 else second,
-                second if second >= 0 else first,
+        slots = [-1 if cpu < 0 else self._slot(cpu) for cpu in wanted]
+        before = served.slots
+        if lane is not None and not 0 <= lane < len(before):
+            raise ControlError(
+                errno.EINVAL, _SCHEDULING, f"relay {relay} has no lane {lane}: it has {len(before)}"
             )
+        lanes = range(len(before)) if lane is None else (lane,)
+        moved: list[Part] = []
+        try:
+            for part in itertools.product(DIRECTIONS, lanes):
+                direction, number = part
+                if before[number][direction] >= 0 and slots[direction] >= 0:
+                    await served.move(part, slots[direction])
+                    moved.append(part)
+        except RelayError as error:
+            for direction, number in moved:
+                with contextlib.suppress(RelayError):  # its old worker has died since: it stays
+                    await served.move((direction, number), before[number][direction])
+            raise ControlError(errno.EIO, _SCHEDULING, str(error)) from None
+        self._pin(relay, lanes, wanted)
+
+    async def pin(self, relay: int, pairs: tuple[tuple[int, int], ...]) -> None:
+        """Serve a relay's lanes with these CPUs from now on; lanes beyond begin again with the first pair.
+
+        Raises:
+            ControlError: a worker does not serve; the lanes before are moved.
+        """
+        for lane in range(len(self._relays[relay].slots)):
+            await self.move(relay, *pairs[lane % len(pairs)], lane=lane)
+        self._placement.pins[relay] = pairs
+
+    def _pin(self, relay: int, lanes: Collection[int], wanted: tuple[int, int]) -> None:
+        """From now on these lanes belong to these CPUs; where one is -1, and the rest, to where they are."""
+        pairs = []
+        for lane, present in enumerate(self._cpus(self._relays[relay])):
+            first, second = (
+                new if new >= 0 and lane in lanes else old for new, old in zip(wanted, present, strict=True)
+            )
+            if max(first, second) < 0:
+                return
+            pairs.append((first if first >= 0 else second, second if second >= 0 else first))
+        self._placement.pins[relay] = tuple(pairs)
+
+    def _cpus(self, relay: Relay) -> tuple[tuple[int, int], ...]:
+        cpus = (*self._placement.cpus, -1)
+        return tuple((cpus[first], cpus[second]) for first, second in relay.slots)
 
     def _slot(self, cpu: int) -> int:
         try:

@@ -50,6 +50,7 @@ from vio4wd.shm import layout, segment
 from vio4wd.shm.clock import cycles
 from vio4wd.vhost.errors import SocketError
 from vio4wd.vhost.features import ETHERNET_MTU, JUMBO_MTU
+from vio4wd.worker import lanes
 
 _log = logging.getLogger(__name__)
 
@@ -319,7 +320,11 @@ class Daemon:
 
 
 def _port_options(settings: Settings) -> PortOptions:
-    return PortOptions(mtu=JUMBO_MTU if settings.enable_jumbo else ETHERNET_MTU, tso=settings.enable_tso)
+    return PortOptions(
+        mtu=JUMBO_MTU if settings.enable_jumbo else ETHERNET_MTU,
+        tso=settings.enable_tso,
+        queues=min(lanes.power_of_two(settings.vf_queues), lanes.worthwhile(len(settings.cpus))),
+    )
 
 
 def _bind_vfs(entries: Sequence[str]) -> None:

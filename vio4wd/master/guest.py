@@ -10,7 +10,10 @@ import dataclasses
 
 from vio4wd.shm import layout
 from vio4wd.vhost.features import Virtio, header_size
-from vio4wd.worker import protocol
+from vio4wd.worker import lanes, protocol
+
+#: (direction, lane) of a relay.
+Part = tuple[int, int]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -29,36 +32,52 @@ class Guest:
     queues: tuple[protocol.Queue, ...]
     log: protocol.DirtyLog | None = None
 
-    def of_direction(self, direction: int) -> tuple[protocol.Queue, ...]:
-        """The queues to serve in a direction: the guest receives on even ones and transmits on odd ones.
+    @property
+    def receive_queues(self) -> tuple[protocol.Queue, ...]:
+        """Those the guest receives on, the even ones, as far as they are enabled: others take no packets."""
+        return tuple(queue for queue in self.queues if queue.index % 2 == 0 and queue.enabled)
 
-        A queue that is started but not enabled takes no packets; what the guest transmits on it is to be
-        taken and dropped ("Ring states" of the vhost-user specification).
+    def of_lane(self, direction: int, lane: int, of: int) -> tuple[protocol.Queue, ...]:
+        """The queues that a lane serves, `of` so many that the direction has (`worker.lanes`).
+
+        Among those that the guest transmits on, the odd ones, are some that are started but not enabled: what
+        comes there is to be taken and dropped ("Ring states" of the vhost-user specification).
         """
-        return tuple(
-            queue
-            for queue in self.queues
-            if queue.index % 2 == direction and (queue.enabled or direction == layout.VM_TO_VF)
-        )
+        if direction == layout.VF_TO_VM:
+            return self.receive_queues[lane::of]
+        return tuple(queue for queue in self.queues if queue.index % 2 and queue.index // 2 % of == lane)
+
+
+def lanes_for(port: protocol.PortRef | None, guest: Guest | None) -> int:
+    """Lanes of each direction between a VF and a guest."""
+    if port is None or guest is None:
+        return 1
+    return lanes.lanes(port.queues, len(guest.receive_queues))
 
 
 def serve_message(
     relay: int,
-    direction: int,
+    part: Part,
+    of: int,
     port: protocol.PortRef | None,
     pool: str,
     guest: Guest | None,
 ) -> tuple[protocol.Serve, list[int]] | None:
-    """The request that has a worker serve a direction, and its descriptors; None: there is nothing to serve.
+    """The request that has a worker serve a lane, and its descriptors; None: there is nothing to serve.
 
-    A direction is served when its source is there, even if its destination is not: the packets are then
-    taken and counted as dropped, so that neither a VF's queue nor a guest's clogs up.
+    A lane is served when its source is there, even if its destination is not: the packets are then taken
+    and counted as dropped, so that neither a VF's queue nor a guest's clogs up.
+
+    Args:
+        of: lanes of the direction.
     """
-    queues = guest.of_direction(direction) if guest is not None else ()
+    direction, lane = part
+    queues = guest.of_lane(direction, lane, of) if guest is not None else ()
     if (port is None) if direction == layout.VF_TO_VM else (not queues):
         return None
+    message = protocol.Serve(relay, direction, port, pool, 0, 0, lane=lane, lanes=of)
     if guest is None or not queues:
-        return protocol.Serve(relay, direction, port, pool, 0, 0), []
+        return message, []
     fds: list[int] = []
 
     def place(fd: int) -> int:
@@ -72,12 +91,18 @@ def serve_message(
         for queue in queues
     )
     log = dataclasses.replace(guest.log, fd=place(guest.log.fd)) if guest.log is not None else None
-    message = protocol.Serve(relay, direction, port, pool, guest.features, guest.memory, regions, served, log)
+    message = dataclasses.replace(
+        message, features=guest.features, memory=guest.memory, regions=regions, queues=served, log=log
+    )
     return message, fds
 
 
-def publish(tables: layout.Tables, relay: int, guest: Guest | None) -> None:
-    """Write what the tables of relays and queues say about a relay's guest; while no worker serves it."""
+def publish(tables: layout.Tables, relay: int, guest: Guest | None, of: int) -> None:
+    """Write what the tables of relays and queues say about a relay's guest; while no worker serves it.
+
+    Args:
+        of: lanes of each direction.
+    """
     relay_row = tables["relays"][relay]
     relay_row["vm_state"] = layout.VM_UNINIT if guest is None else layout.VM_READY
     relay_row["features"] = 0 if guest is None else guest.features
@@ -96,3 +121,7 @@ def publish(tables: layout.Tables, relay: int, guest: Guest | None) -> None:
         row["event_idx"] = event_idx
         row["header_size"] = header_size(guest.features)
         row["ready"] = int(queue.enabled)
+    for direction in (layout.VF_TO_VM, layout.VM_TO_VF):
+        for lane in range(of):
+            for queue in guest.of_lane(direction, lane, of):
+                rows[queue.index]["lane"] = lane

@@ -7,7 +7,8 @@ import re
 
 from vio4wd.master import numa, rings
 from vio4wd.master.guest import Guest
-from vio4wd.master.relay import Relay, RelayError
+from vio4wd.master.relay import Relay
+from vio4wd.master.service import RelayError
 from vio4wd.shm import layout
 from vio4wd.vhost.state import DeviceState
 from vio4wd.worker.protocol import DirtyLog, Queue, Region

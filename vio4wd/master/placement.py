@@ -1,4 +1,4 @@
-"""Which worker slot a direction goes to: pins, else the least busy worker (`sched.assign`).
+"""Which worker slot a lane of a direction goes to: pins, else the least busy worker (`sched.assign`).
 
 Knows the workers, their NUMA nodes and their load over the last second or so; the decision itself is
 the scheduler's.
@@ -9,29 +9,36 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from vio4wd.master import numa
+from vio4wd.master.guest import Part
 from vio4wd.sched import assign
 from vio4wd.shm import layout
 
 
+def pairs_of(cpus: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+    """A pin of the configuration as pairs of CPUs, one for each lane."""
+    return tuple(zip(cpus[::2], cpus[1::2], strict=True))
+
+
 class Placement:
-    """Assignment of directions to the daemon's worker slots.
+    """Assignment of lanes to the daemon's worker slots.
 
     Attributes:
-        pins: relay -> CPUs of (VF->VM, VM->VF). Moves at run time are pins as well: a relay that an
-            operator or the core scheduler has put somewhere stays there.
+        pins: relay -> CPUs of (VF->VM, VM->VF) of each lane; lanes beyond begin again with the first pair.
+            Moves at run time are pins as well: a relay that an operator or the core scheduler has put
+            somewhere stays there.
     """
 
     def __init__(
         self,
         cpus: Sequence[int],
         tables: layout.Tables,
-        pins: Mapping[int, tuple[int, int]],
+        pins: Mapping[int, tuple[int, ...]],
         *,
         same_numa: bool,
         node_of_cpu: Callable[[int], int] = numa.node_of_cpu,
     ) -> None:
         self.cpus = tuple(cpus)
-        self.pins = dict(pins)
+        self.pins = {relay: pairs_of(cpus) for relay, cpus in pins.items()}
         self._tables = tables
         self._same_numa = same_numa
         self._nodes = [node_of_cpu(cpu) for cpu in cpus]
@@ -51,8 +58,8 @@ class Placement:
             else:
                 self._loads[slot] = 0.0
 
-    def slots_for(self, relay: int, running: Sequence[int], near: int, vf_node: int) -> tuple[int, int]:
-        """Slots for the two directions of a relay.
+    def slot_for(self, relay: int, part: Part, running: Sequence[int], near: int, vf_node: int) -> int:
+        """Slot for a lane of a direction of a relay.
 
         Args:
             running: slots whose workers serve.
@@ -62,26 +69,31 @@ class Placement:
         Raises:
             PlacementError: there is no worker, or none on the VF's node with --same-numa.
         """
-        if self._same_numa and vf_node >= 0 and relay not in self.pins:
+        pinned = self.pinned_slot(relay, part)
+        if pinned in running and pinned is not None:
+            return pinned
+        if self._same_numa and vf_node >= 0 and pinned is None:
             running = [slot for slot in running if self._nodes[slot] == vf_node]
             if not running:
                 raise assign.PlacementError(f"no worker runs on NUMA node {vf_node} of the VF (--same-numa)")
+        relays = self._tables["relays"]
+        siblings = relays[layout.SLOT_COLUMNS[part[0]]][relay]
         candidates = [
-            assign.Candidate(self.cpus[slot], self._nodes[slot], self._loads[slot], self._assigned(slot))
+            assign.Candidate(
+                self.cpus[slot],
+                self._nodes[slot],
+                self._loads[slot],
+                assigned=sum(int((relays[column] == slot).sum()) for column in layout.SLOT_COLUMNS),
+                siblings=int((siblings == slot).sum()),
+            )
             for slot in running
         ]
-        pins = {pinned: cpus for pinned, cpus in self.pins.items() if self._all_run(cpus, running)}
-        first, second = assign.place(relay, pins, candidates, near)
-        return self.cpus.index(first), self.cpus.index(second)
+        return self.cpus.index(assign.choose(candidates, near))
 
-    def pinned_slot(self, relay: int, direction: int) -> int | None:
+    def pinned_slot(self, relay: int, part: Part) -> int | None:
         """Slot that a pin asks for, None without a pin."""
         pin = self.pins.get(relay)
-        return None if pin is None else self.cpus.index(pin[direction])
-
-    def _all_run(self, cpus: Sequence[int], running: Sequence[int]) -> bool:
-        return all(self.cpus.index(cpu) in running for cpu in cpus)
-
-    def _assigned(self, slot: int) -> int:
-        relays = self._tables["relays"]
-        return int((relays["vf_to_vm_slot"] == slot).sum() + (relays["vm_to_vf_slot"] == slot).sum())
+        if not pin:
+            return None
+        direction, lane = part
+        return self.cpus.index(pin[lane % len(pin)][direction])

@@ -2,9 +2,8 @@
 
 A relay holds up to three things: a port (the VF), a guest (a view of a vhost-user device) and a packet
 pool. Each change follows one pattern, under the relay's lock: take the directions concerned from their
-workers, change, publish in the shared tables, hand the directions out again. Because a worker answers a
-release only when it is out of its kernel, and a worker that does not answer is killed first, nothing
-is ever changed under a running burst.
+workers, change, publish in the shared tables, hand the directions out again (`service`). So nothing is
+ever changed under a running burst.
 
 The pool is the relay's own, so that whatever a dying worker does to it harms one relay only. A worker
 that dies takes the mbufs with it that it was handling, and may leave the VF's queue in the middle of an
@@ -20,22 +19,14 @@ from vio4wd.dpdk.errors import DpdkError
 from vio4wd.dpdk.mempool import Pool
 from vio4wd.master import guest as guests
 from vio4wd.master import rings
-from vio4wd.master.guest import Guest
+from vio4wd.master.guest import Guest, Part
 from vio4wd.master.roles import Device, Hardware, Placer, Team
-from vio4wd.master.worker_handle import WorkerGoneError, WorkerRefusedError
+from vio4wd.master.service import RelayError, Service
 from vio4wd.ports.attach import AttachedPort
-from vio4wd.sched.assign import PlacementError
 from vio4wd.shm import layout
 from vio4wd.worker import protocol
 
 _log = logging.getLogger(__name__)
-
-DIRECTIONS = (layout.VF_TO_VM, layout.VM_TO_VF)
-_SLOT_COLUMNS = ("vf_to_vm_slot", "vm_to_vf_slot")
-
-
-class RelayError(Exception):
-    """A relay cannot do what was asked; it is as it was before."""
 
 
 class Relay:
@@ -55,17 +46,13 @@ class Relay:
         self.device: Device | None = None
         self._tables = tables
         self._row = tables["relays"][number]
-        self._workers = workers
         self._hardware = hardware
-        self._placer = placer
+        self._service = Service(number, self._row, workers, placer, self._wanted)
         self._port: AttachedPort | None = None
         self._pool: Pool | None = None
         self._guest: Guest | None = None
         self._guest_node = -1
-        self._slots = [-1, -1]
-        self._served = [False, False]
         self._ending = False
-        self._harmed = False  # a worker has died while it could hold packets of the pool
 
     @property
     def port(self) -> AttachedPort | None:
@@ -77,9 +64,9 @@ class Relay:
         return self._pool
 
     @property
-    def slots(self) -> tuple[int, int]:
-        """Worker slots of the two directions, -1: none."""
-        return self._slots[0], self._slots[1]
+    def slots(self) -> tuple[tuple[int, int], ...]:
+        """Worker slots of (VF->VM, VM->VF) of each lane, -1: none."""
+        return self._service.slots
 
     # The VF.
 
@@ -93,7 +80,7 @@ class Relay:
         async with self.lock:
             if self.device is not None:
                 raise RelayError(f"relay {self.number} has {self.device.name} attached already")
-            await self._release_all()
+            await self._service.release()
             try:
                 self._row["vf_state"] = layout.VF_ADDED
                 pool = await self._need_pool(device)
@@ -128,7 +115,7 @@ class Relay:
             DpdkError: DPDK refused a step; the others were done.
         """
         async with self.lock:
-            await self._release_all()
+            await self._service.release()
             try:
                 if self._port is not None:
                     await self._hardware.shed(self._port)
@@ -136,7 +123,7 @@ class Relay:
                 await self._settle()
 
     async def _detach(self) -> None:
-        await self._release_all()
+        await self._service.release()
         port, self._port, self.device = self._port, None, None
         self._publish_port()
         try:
@@ -150,9 +137,9 @@ class Relay:
     async def guest_suspend(self) -> None:
         """Returns when no worker touches the guest's memory and rings any more."""
         async with self.lock:
-            await self._release_all()
+            await self._service.release()
             self._guest = None
-            guests.publish(self._tables, self.number, self._guest)
+            self._publish_guest()
 
     async def guest_resume(self, guest: Guest, node: int = -1) -> None:
         """Serve what the guest has set up, which may be nothing.
@@ -164,28 +151,27 @@ class Relay:
             RelayError: the worker cannot serve it (its memory cannot be mapped); the VF is served without it.
         """
         async with self.lock:
-            await self._release_all()
+            await self._service.release()
             self._guest = guest if guest.queues else None
             self._guest_node = node if guest.queues else -1
-            guests.publish(self._tables, self.number, self._guest)
+            self._publish_guest()
             if self._guest and self._pool and 0 <= node != int(self._row["numa_node"]):
                 _log.info("relay %d: moving to the guest's NUMA node %d", self.number, node)
                 await self._replace_pool()
-                for direction in DIRECTIONS:
-                    self._set_slot(direction, -1)
+                self._service.forget()
             refusal = await self._settle()
             if refusal:
                 self._guest = None
-                guests.publish(self._tables, self.number, self._guest)
+                self._publish_guest()
                 await self._settle()
                 raise RelayError(refusal)
 
     async def guest_gone(self) -> None:
         """The frontend has disconnected; the next guest's rings begin anew."""
         async with self.lock:
-            await self._release_all()
+            await self._service.release()
             self._guest, self._guest_node = None, -1
-            guests.publish(self._tables, self.number, self._guest)
+            self._publish_guest()
             for queue in range(layout.MAX_QUEUES):
                 rings.write_position(self._tables, self.number, queue, rings.Position(0, 0))
             await self._settle()
@@ -195,72 +181,34 @@ class Relay:
         async with self.lock:
             if self._port is None or self._pool is None:
                 return
-            await self._release(layout.VM_TO_VF)
+            await self._service.release([layout.VM_TO_VF])
             if not await self._hardware.send(self._port, self._pool, frame):
                 _log.warning("relay %d: the guest could not be announced to the VF", self.number)
             await self._settle()
 
     # Workers.
 
-    async def move(self, direction: int, slot: int) -> None:
-        """Have another worker serve a direction. Nothing is lost, and if it fails nothing has changed.
+    async def move(self, part: Part, slot: int) -> None:
+        """Have another worker serve a lane of a direction. Nothing is lost; if it fails nothing has changed.
 
         Raises:
             RelayError: the worker does not serve, or it refuses.
         """
         async with self.lock:
-            await self._move(direction, slot)
-
-    async def _move(self, direction: int, slot: int) -> None:
-        old = self._slots[direction]
-        if old == slot:
-            return
-        target = self._workers.get(slot)
-        if target is None:
-            raise RelayError(f"relay {self.number} stays where it is: that worker does not run")
-        if self._wanted(direction) is None:
-            if old >= 0:
-                self._set_slot(direction, slot)
-            return
-        try:
-            # An answer to a question without effect: a stuck worker must not be found out halfway.
-            await target.request(protocol.Release(self.number, direction))
-        except (WorkerGoneError, WorkerRefusedError) as error:
-            raise RelayError(f"relay {self.number} stays where it is: {error}") from None
-        await self._release(direction)
-        self._set_slot(direction, slot)
-        refusal = await self._serve(direction)
-        if not self._served[direction]:
-            if old >= 0:
-                self._set_slot(direction, old)
-                await self._serve(direction)
-            raise RelayError(
-                f"relay {self.number} stays where it is: {refusal or 'the worker has just died'}"
-            )
+            await self._service.move(part, slot)
 
     async def worker_lost(self, slot: int) -> None:
-        """The worker of a slot has died: repair what it held and give its directions to others."""
+        """The worker of a slot has died: repair what it held and give its lanes to others."""
         async with self.lock:
-            lost = [direction for direction in DIRECTIONS if self._slots[direction] == slot]
-            if not lost:
-                return
-            for direction in lost:
-                self._harmed |= self._served[direction]
-                self._served[direction] = False
-                self._set_slot(direction, -1)
-            await self._settle()
+            if self._service.lost(slot):
+                await self._settle()
 
     async def worker_running(self, slot: int) -> None:
         """A worker serves (again): it gets what waits for one, and what is pinned to it."""
         async with self.lock:
-            if -1 in self._slots:
+            if not self._service.complete:
                 await self._settle()
-            for direction in DIRECTIONS:
-                if self._slots[direction] >= 0 and self._placer.pinned_slot(self.number, direction) == slot:
-                    try:
-                        await self._move(direction, slot)
-                    except RelayError as error:
-                        _log.warning("%s", error)
+            await self._service.bring_home(slot)
 
     def end_service(self) -> None:
         """The daemon stops: from now on nothing is handed to workers any more."""
@@ -276,80 +224,33 @@ class Relay:
 
     # Inside, with the lock held.
 
-    def _wanted(self, direction: int) -> tuple[protocol.Serve, list[int]] | None:
-        port = None if self._port is None else self._port.ref
+    def _wanted(self, part: Part) -> tuple[protocol.Serve, list[int]] | None:
         pool = "" if self._pool is None else self._pool.name
-        return guests.serve_message(self.number, direction, port, pool, self._guest)
+        return guests.serve_message(self.number, part, self._service.lanes, self._ref, pool, self._guest)
+
+    @property
+    def _ref(self) -> protocol.PortRef | None:
+        return None if self._port is None else self._port.ref
 
     async def _settle(self) -> str:
         """Have everything served that there is to serve; says why a worker refused, if one did."""
         if self._ending:
             return ""
         if self._port is None and self._guest is None:
-            for direction in DIRECTIONS:
-                self._set_slot(direction, -1)
+            self._service.forget()
             await self._drop_pool()
             return ""
-        if self._harmed:
-            await self._release_all()
+        if self._service.harmed:
+            await self._service.release()
             await self._replace_pool()
         await self._need_pool(self.device)
-        self._find_slots()
-        refusals = [await self._serve(direction) for direction in DIRECTIONS]
-        return next((refusal for refusal in refusals if refusal), "")
-
-    def _find_slots(self) -> None:
-        if -1 not in self._slots:
-            return
-        running = self._workers.running_slots()
+        lanes = guests.lanes_for(self._ref, self._guest)
+        if lanes != self._service.lanes:
+            await self._service.divide(lanes)
+            self._publish_guest()
         vf_node = -1 if self._port is None else self._port.numa_node
-        near = self._guest_node if self._guest_node >= 0 else vf_node
-        try:
-            found = self._placer.slots_for(self.number, running, near, vf_node)
-        except PlacementError as error:
-            _log.warning("relay %d waits for a worker: %s", self.number, error)
-            return
-        for direction in DIRECTIONS:
-            if self._slots[direction] < 0:
-                self._set_slot(direction, found[direction])
-
-    async def _serve(self, direction: int) -> str:
-        """Bring the owner of a direction up to date; says why it refused, if it did."""
-        wanted = self._wanted(direction)
-        if wanted is None:
-            await self._release(direction)
-            return ""
-        worker = self._workers.get(self._slots[direction])
-        if worker is None:
-            return ""
-        message, fds = wanted
-        self._served[direction] = True  # from now on it may hold packets, whatever it answers
-        try:
-            await worker.request(message, fds)
-        except WorkerRefusedError as error:
-            _log.error("relay %d: %s", self.number, error)
-            self._served[direction] = False
-            return str(error)
-        except WorkerGoneError:
-            pass  # `worker_lost` follows
-        return ""
-
-    async def _release(self, direction: int) -> None:
-        if not self._served[direction]:
-            return
-        self._served[direction] = False
-        worker = self._workers.get(self._slots[direction])
-        try:
-            if worker is None:
-                raise WorkerGoneError
-            await worker.request(protocol.Release(self.number, direction))
-        except WorkerRefusedError as error:
-            _log.error("relay %d: %s", self.number, error)
-        except WorkerGoneError:
-            self._harmed = True
-
-    async def _release_all(self) -> None:
-        await asyncio.gather(*(self._release(direction) for direction in DIRECTIONS))
+        self._service.find_workers(self._guest_node if self._guest_node >= 0 else vf_node, vf_node)
+        return await self._service.serve()
 
     async def _need_pool(self, device: Device | None) -> Pool:
         """The relay's pool, made now where there is none: near the guest, else near the device."""
@@ -363,7 +264,7 @@ class Relay:
         return self._pool
 
     async def _drop_pool(self) -> None:
-        self._harmed = False
+        self._service.harmed = False
         if self._pool is not None:
             pool, self._pool = self._pool, None
             self._row["pool_size"] = self._row["pool_free"] = 0
@@ -383,16 +284,16 @@ class Relay:
             _log.error("relay %d has lost its VF, remove and add it again: %s", self.number, error)
         self._publish_port()
 
-    def _set_slot(self, direction: int, slot: int) -> None:
-        self._slots[direction] = slot
-        self._row[_SLOT_COLUMNS[direction]] = slot
-
     def _publish_port(self) -> None:
         port = self._port
         self._row["vf_state"] = layout.VF_UNINIT if port is None else layout.VF_READY
         self._row["port_id"] = -1 if port is None else port.port_id
+        self._row["vf_queues"] = 0 if port is None else port.ref.queues
         self._row["pumped"] = int(port is not None and port.pumped)
         self._row["mtu"] = 0 if port is None else port.mtu
         self._row["device"] = b"" if self.device is None else self.device.name.encode()[:256]
         if port is None:
             self._row["link_up"] = 0
+
+    def _publish_guest(self) -> None:
+        guests.publish(self._tables, self.number, self._guest, self._service.lanes)

@@ -9,7 +9,7 @@ from vio4wd.config.options import ConfigError, Settings, changed
 from vio4wd.control.controller import ControlError
 from vio4wd.master import logs
 from vio4wd.master.controller import MasterController
-from vio4wd.master.placement import Placement
+from vio4wd.master.placement import Placement, pairs_of
 
 _log = logging.getLogger(__name__)
 
@@ -70,8 +70,8 @@ class Reloader:
             if before.pins.get(relay) == cpus:
                 continue
             try:
-                await self._controller.move(relay, *cpus)
-                _log.info("relay %d is pinned to CPUs %d and %d", relay, *cpus)
+                await self._controller.pin(relay, pairs_of(cpus))
+                _log.info("relay %d is pinned to CPUs %s", relay, ",".join(map(str, cpus)))
             except ControlError as error:
                 _log.error("%s", error)
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from vio4wd.dpdk.mempool import Pool
+from vio4wd.master.guest import Part
 from vio4wd.master.worker_handle import WorkerHandle
 from vio4wd.ports.attach import AttachedPort
 
@@ -61,5 +62,5 @@ class Team(Protocol):
 class Placer(Protocol):
     """Who says which worker serves what (`placement.Placement`)."""
 
-    def slots_for(self, relay: int, running: Sequence[int], near: int, vf_node: int) -> tuple[int, int]: ...
-    def pinned_slot(self, relay: int, direction: int) -> int | None: ...
+    def slot_for(self, relay: int, part: Part, running: Sequence[int], near: int, vf_node: int) -> int: ...
+    def pinned_slot(self, relay: int, part: Part) -> int | None: ...

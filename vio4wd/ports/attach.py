@@ -25,18 +25,24 @@ from vio4wd.dpdk.ring import Ring
 from vio4wd.ports import names, netdev, pci
 from vio4wd.ports.pump import Lane, Pump
 from vio4wd.ports.trial import Trial
+from vio4wd.worker.lanes import power_of_two
 from vio4wd.worker.protocol import PortRef
 
 _log = logging.getLogger(__name__)
 
 #: Entries of each ring of a pumped port.
 RING_SIZE: Final = 1024
-#: mbufs that a relay needs at most: both queues of a port with `DESCRIPTORS`, both rings, and the caches
-#: of the workers that serve its directions; a pool is best 2^n - 1.
+#: mbufs that a relay needs at most: all queues of a port with `DESCRIPTORS`, both rings, and the caches
+#: of the workers that serve its lanes; a pool is best 2^n - 1.
 POOL_SIZE: Final = 8191
 DESCRIPTORS: Final = 1024
+#: Of a queue that is one of several.
+FEWEST_DESCRIPTORS: Final = 256
 #: Packets that may wait in a virtual device when it is detached.
 DRAINED: Final = 4096
+
+#: Drivers without RSS whose several queues are worth having: a net_ring's other end chooses the queue.
+_SPREAD_BY_THE_OTHER_END: Final = frozenset({"net_ring"})
 
 CHECKSUM_OFFLOADS: Final = ethdev.TX_IPV4_CHECKSUM | ethdev.TX_UDP_CHECKSUM | ethdev.TX_TCP_CHECKSUM
 TSO_OFFLOADS: Final = ethdev.TX_TCP_TSO | ethdev.TX_UDP_TSO
@@ -60,13 +66,15 @@ class PortOptions:
         mtu: bytes of payload of the longest frame.
         checksum: take packets without checksums from the guest and have the VF fill them in.
         tso: take packets longer than the MTU from the guest and have the VF cut them (with checksum).
-        descriptors: of each hardware queue.
+        descriptors: of each hardware queue; of several queues each has its share, but FEWEST_DESCRIPTORS.
+        queues: pairs of queues at most, a power of two.
     """
 
     mtu: int = 1500
     checksum: bool = True
     tso: bool = False
     descriptors: int = DESCRIPTORS
+    queues: int = 1
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -242,27 +250,46 @@ def start(
     Raises:
         DpdkError: the driver refused.
     """
-    configured = configure(port, place.pool, options)
     info = port.info()
+    queues = 1 if place.trial is None else _queues(info, options.queues)
+    configured = configure(port, place.pool, options, queues)
     port.start()
     stack.callback(port.stop)
     stack.callback(port.drain, DRAINED)
+    direct = place.trial is not None and place.trial.is_direct(port, info)
+    if not direct and configured.queues > 1:
+        port.stop()
+        configured = configure(port, place.pool, options)  # the pump polls one queue
+        port.start()
     offloads = configured.tx_offloads & TX_OFFLOADS
     lane = None
-    if place.trial is not None and place.trial.is_direct(port, info):
+    if direct:
         devices.share(devargs)
-        ref = PortRef("ethdev", port_id=port.port_id, tx_offloads=offloads)
+        ref = PortRef("ethdev", port_id=port.port_id, tx_offloads=offloads, queues=configured.queues)
     else:
         rings = [_ring(f"relay{place.relay}_{way}", info.socket, stack) for way in ("rx", "tx")]
         lane = place.pump.add(port.port_id, rings[0], rings[1], between)
         stack.callback(place.pump.remove, lane)
         ref = PortRef("rings", rx=rings[0].name, tx=rings[1].name, tx_offloads=offloads)
-    _log.info("%s is port %d, driver %s, %s", device, port.port_id, info.driver, ref.kind)
+    _log.info(
+        "%s is port %d, driver %s, %s, queues: %d", device, port.port_id, info.driver, ref.kind, ref.queues
+    )
     return AttachedPort(device, ref, port, info, configured, lane, link, gone or port.gone, stack.pop_all())
 
 
-def configure(port: Port, pool: Pool, options: PortOptions) -> ethdev.Configured:
+def _queues(info: PortInfo, most: int) -> int:
+    """Pairs of queues that are of use: a power of two, 1 where the driver does not spread flows over them."""
+    if not info.rss_functions & ethdev.RSS_FUNCTIONS and info.driver not in _SPREAD_BY_THE_OTHER_END:
+        return 1
+    return power_of_two(min(info.max_rx_queues, info.max_tx_queues, most))
+
+
+def configure(port: Port, pool: Pool, options: PortOptions, queues: int = 1) -> ethdev.Configured:
     """Configure a port for the options as far as its driver goes.
+
+    Args:
+        queues: pairs of queues, a power of two; half as many where the driver refuses (what a VF may have
+            depends on its physical function), and so on.
 
     Raises:
         DpdkError: the driver refused.
@@ -276,16 +303,21 @@ def configure(port: Port, pool: Pool, options: PortOptions) -> ethdev.Configured
         if options.tso:
             wanted |= TSO_OFFLOADS
     fits = mtu + ethdev.FRAME_OVERHEAD <= pool.data_room - HEADROOM
-    configured = port.configure(
-        1,
-        1,
-        options.descriptors,
-        pool,
-        mtu=mtu,
-        rx_offloads=ethdev.RX_CHECKSUM | (0 if fits else ethdev.RX_SCATTER),
-        tx_offloads=wanted,
-        rss=True,
-    )
+    try:
+        configured = port.configure(
+            queues,
+            options.descriptors if queues == 1 else max(options.descriptors // queues, FEWEST_DESCRIPTORS),
+            pool,
+            mtu=mtu,
+            rx_offloads=ethdev.RX_CHECKSUM | (0 if fits else ethdev.RX_SCATTER),
+            tx_offloads=wanted,
+            rss=True,
+        )
+    except DpdkError as error:
+        if queues == 1:
+            raise
+        _log.info("%s; trying with %d queues", error, queues // 2)
+        return configure(port, pool, options, queues // 2)
     if info.if_index:
         # The interface's own MTU rules; drivers of such ports pass whatever it passes.
         return dataclasses.replace(configured, mtu=min(options.mtu, netdev.mtu(info.if_index) or mtu))

@@ -1,9 +1,9 @@
-"""Which worker serves a direction that nobody serves yet (user's guide, chapter 8).
+"""Which worker serves a lane of a direction that nobody serves yet (user's guide, chapter 8).
 
-A pin decides where there is one. Otherwise the least busy worker does: the one with the lowest measured
-load, and among those whose loads hardly differ the one with the fewest directions, so that relays
-that are attached one after the other, before any packet flows, spread over all workers. Workers on
-the NUMA node of the guest's memory go first.
+The least busy worker does: the one with the lowest measured load. Among those whose loads hardly differ it
+is the one that has the fewest lanes of the same direction, for they exist to be served by several, and then
+the fewest of all, so that relays that are attached one after the other, before any packet flows, spread over
+all workers. Workers on the NUMA node of the guest's memory go first.
 
 Nothing here reads a clock or a table: the master tells what it knows, and acts on the answer.
 """
@@ -11,7 +11,7 @@ Nothing here reads a clock or a table: the master tells what it knows, and acts 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 #: Loads that differ by less than this share of a core are alike: measured loads are never quite still.
@@ -20,23 +20,25 @@ LIKE: Final = 0.1
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Candidate:
-    """A worker that may be given a direction.
+    """A worker that may be given a lane.
 
     Attributes:
         cpu: the CPU it runs on.
         numa_node: node of that CPU, -1: not known.
         load: measured share of its time spent on packets, 0..1; 0 where nothing was measured.
-        assigned: directions it serves already.
+        assigned: lanes of directions it serves already.
+        siblings: of these, how many belong to the same direction of the same relay.
     """
 
     cpu: int
     numa_node: int = -1
     load: float = 0.0
     assigned: int = 0
+    siblings: int = 0
 
 
 class PlacementError(Exception):
-    """A direction has no worker to go to; the text says why."""
+    """A lane has no worker to go to; the text says why."""
 
 
 def choose(workers: Sequence[Candidate], numa_node: int = -1) -> int:
@@ -49,33 +51,9 @@ def choose(workers: Sequence[Candidate], numa_node: int = -1) -> int:
         raise PlacementError("no worker is running")
     local = [worker for worker in workers if worker.numa_node == numa_node] if numa_node >= 0 else []
     return min(
-        local or workers, key=lambda worker: (int(worker.load / LIKE), worker.assigned, worker.cpu)
+        local or workers,
+        key=lambda worker: (int(worker.load / LIKE), worker.siblings, worker.assigned, worker.cpu),
     ).cpu
-
-
-def place(
-    relay: int,
-    pins: Mapping[int, tuple[int, int]],
-    workers: Sequence[Candidate],
-    numa_node: int = -1,
-) -> tuple[int, int]:
-    """CPUs for the two directions of a relay: first VF->VM, second VM->VF, as in a pin.
-
-    Args:
-        pins: CPU pair for each pinned relay; a pinned CPU need not be among `workers` (its worker may
-            be about to be restarted), that it is one of the worker CPUs `check_cpu` tells.
-
-    Raises:
-        PlacementError: no pin and no worker.
-    """
-    if relay in pins:
-        return pins[relay]
-    first = choose(workers, numa_node)
-    after = [
-        dataclasses.replace(worker, assigned=worker.assigned + 1) if worker.cpu == first else worker
-        for worker in workers
-    ]
-    return first, choose(after, numa_node)
 
 
 def check_cpu(cpu: int, cpus: Sequence[int]) -> None:

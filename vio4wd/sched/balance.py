@@ -10,7 +10,8 @@ A pure function of what was measured, what is served where, and what it remember
   prove itself on the loads of this one, which it has not seen: chance improves nothing there, a real
   imbalance is still there.
 * Nobody is moved about. A relay moves at most once an interval, and having moved it stays for some; each
-  time it is moved again soon after, it stays twice as long.
+  time it is moved again soon after, it stays twice as long. Where a relay has several lanes each of them
+  is moved as if it were a relay of its own.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ import statistics
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
-from vio4wd.sched.search import Assignment, improve
+from vio4wd.sched.search import Assignment, Direction, improve
 
-#: (relay, layout.VF_TO_VM or layout.VM_TO_VF)
-Direction = tuple[int, int]
+#: (relay, lane): what is moved as one, each of its two directions to a CPU of its own.
+Unit = tuple[int, int]
 
 #: Below this share of a core on the busiest worker, any mapping is good.
 QUIET: Final = 0.1
@@ -36,31 +37,38 @@ LONGEST_STAY: Final = 256
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class RelayLoad:
-    """A relay as measured over an interval.
+    """A relay, or a lane of one that has several, as measured over an interval.
 
     Attributes:
         numa_node: where its packet memory lies.
         cpus: that serve (VF->VM, VM->VF).
         loads: shares of a core these directions took.
+        lane: None: it is all of the relay.
     """
 
     relay: int
     numa_node: int
     cpus: tuple[int, int]
     loads: tuple[float, float]
+    lane: int | None = None
+
+    @property
+    def unit(self) -> Unit:
+        return self.relay, self.lane or 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Move:
-    """Serve a relay's (VF->VM, VM->VF) on these CPUs."""
+    """Serve a relay's, or its lane's, (VF->VM, VM->VF) on these CPUs."""
 
     relay: int
     cpus: tuple[int, int]
+    lane: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Stay:
-    """A relay that was moved stays up to the interval `until`, which was `length` intervals ahead."""
+    """A unit that was moved stays up to the interval `until`, which was `length` intervals ahead."""
 
     until: int
     length: int
@@ -73,12 +81,12 @@ class Memory:
     Attributes:
         interval: number of the coming interval.
         loads: of the directions in the last interval; empty: there was none.
-        stays: of relays that were moved.
+        stays: of units that were moved.
     """
 
     interval: int = 0
     loads: Mapping[Direction, float] = dataclasses.field(default_factory=dict)
-    stays: Mapping[int, Stay] = dataclasses.field(default_factory=dict)
+    stays: Mapping[Unit, Stay] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -113,12 +121,16 @@ def decide(
         sensitivity: how much better it must become, see above.
         everywhere: a relay may be served on any node.
     """
-    now = {(entry.relay, number): load for entry in relays for number, load in enumerate(entry.loads)}
-    assignment = {(entry.relay, number): cpu for entry in relays for number, cpu in enumerate(entry.cpus)}
+    now: dict[Direction, float] = {
+        (*entry.unit, number): load for entry in relays for number, load in enumerate(entry.loads)
+    }
+    assignment: dict[Direction, int] = {
+        (*entry.unit, number): cpu for entry in relays for number, cpu in enumerate(entry.cpus)
+    }
     before = dict(assignment)
-    free = {entry.relay for entry in relays if not _stays(memory, entry.relay)}
+    free = {entry.unit for entry in relays if not _stays(memory, entry.unit)}
     for members, targets in _groups(relays, cpus, everywhere=everywhere):
-        movable = [direction for direction in members if direction[0] in free]
+        movable = [direction for direction in members if direction[:-1] in free]
         _bring_home(assignment, movable, targets, now)
         present = worker_loads(assignment, targets, now)
         if not _may_improve(present.values(), sensitivity):
@@ -126,14 +138,12 @@ def decide(
         proposal = improve(assignment, movable, targets, memory.loads)
         if _worth_it(present.values(), worker_loads(proposal, targets, now).values(), sensitivity):
             assignment = proposal
-    moves = tuple(
-        Move(entry.relay, (assignment[entry.relay, 0], assignment[entry.relay, 1]))
-        for entry in relays
-        if entry.cpus != (assignment[entry.relay, 0], assignment[entry.relay, 1])
-    )
+    found = {entry.unit: (assignment[*entry.unit, 0], assignment[*entry.unit, 1]) for entry in relays}
+    moved = [entry for entry in relays if entry.cpus != found[entry.unit]]
+    moves = tuple(Move(entry.relay, found[entry.unit], entry.lane) for entry in moved)
     return Decision(
         moves,
-        _remember(memory, now, {move.relay for move in moves}),
+        _remember(memory, now, {entry.unit for entry in moved}),
         variation(worker_loads(before, cpus, now).values()),
         variation(worker_loads(assignment, cpus, now).values()),
     )
@@ -164,7 +174,7 @@ def _groups(
     nodes = sorted(set(cpus.values()))
 
     def directions(entries: Iterable[RelayLoad]) -> list[Direction]:
-        return [(entry.relay, number) for entry in entries for number in (0, 1)]
+        return [(*entry.unit, number) for entry in entries for number in (0, 1)]
 
     if not cpus:
         return
@@ -206,19 +216,19 @@ def _worth_it(present: Collection[float], proposed: Collection[float], sensitivi
     return relieved or variation(present) - variation(proposed) > sensitivity
 
 
-def _stays(memory: Memory, relay: int) -> bool:
-    stay = memory.stays.get(relay)
+def _stays(memory: Memory, unit: Unit) -> bool:
+    stay = memory.stays.get(unit)
     return stay is not None and memory.interval < stay.until
 
 
-def _remember(memory: Memory, loads: Mapping[Direction, float], moved: set[int]) -> Memory:
+def _remember(memory: Memory, loads: Mapping[Direction, float], moved: set[Unit]) -> Memory:
     interval = memory.interval
     stays = {}
-    for relay, stay in memory.stays.items():
+    for unit, stay in memory.stays.items():
         # Forgotten when it has not moved for as long again as it had to stay.
         if interval < stay.until + stay.length:
-            stays[relay] = stay
-    for relay in moved:
-        length = min(2 * stays[relay].length, LONGEST_STAY) if relay in stays else FIRST_STAY
-        stays[relay] = Stay(interval + 1 + length, length)
+            stays[unit] = stay
+    for unit in moved:
+        length = min(2 * stays[unit].length, LONGEST_STAY) if unit in stays else FIRST_STAY
+        stays[unit] = Stay(interval + 1 + length, length)
     return Memory(interval + 1, loads, stays)

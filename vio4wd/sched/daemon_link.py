@@ -47,9 +47,9 @@ class DaemonLink:
         request = CoreSchedRequest(op=CoreSchedRequest.GET_EAL_CORES)
         return list(self._core_sched(request).eal_cores)
 
-    def move(self, relay: int, cpus: tuple[int, int]) -> None:
-        """Serve a relay's (VF->VM, VM->VF) on these CPUs from now on."""
-        entry = RelayCPU(relay_number=relay, vf2virtio_cpu=cpus[0], virtio2vf_cpu=cpus[1])
+    def move(self, relay: int, cpus: tuple[int, int], lane: int | None = None) -> None:
+        """Serve a relay's (VF->VM, VM->VF), all of it or one lane, on these CPUs from now on."""
+        entry = RelayCPU(relay_number=relay, vf2virtio_cpu=cpus[0], virtio2vf_cpu=cpus[1], lane=lane)
         self._core_sched(CoreSchedRequest(op=CoreSchedRequest.UPDATE, relay_cpu_map=[entry]))
 
     def _core_sched(self, request: CoreSchedRequest) -> CoreSchedResponse:

@@ -20,17 +20,31 @@ BYTE_SECONDS: Final = 0.05e-9
 
 
 def relay_loads(relays: Iterable[RelayState]) -> list[RelayLoad]:
-    """The relays both of whose directions are served by some worker."""
-    return [
-        RelayLoad(
-            relay=state.id,
-            numa_node=state.socket_id,
-            cpus=(state.cpu.vf_to_vm, state.cpu.vm_to_vf),
-            loads=(_vf_to_vm(state.vf_to_vm), _vm_to_vf(state.vm_to_vf)),
-        )
-        for state in relays
-        if _served(state)
-    ]
+    """The relays, or where they have several their lanes, both of whose directions some worker serves."""
+    found: list[RelayLoad] = []
+    for state in relays:
+        if state.lane:
+            found += [
+                RelayLoad(
+                    relay=state.id,
+                    numa_node=state.socket_id,
+                    cpus=(lane.cpu.vf_to_vm, lane.cpu.vm_to_vf),
+                    loads=(lane.vf_to_vm_load, lane.vm_to_vf_load),
+                    lane=number,
+                )
+                for number, lane in enumerate(state.lane)
+                if _served(lane.cpu)
+            ]
+        elif _served(state.cpu):
+            found.append(
+                RelayLoad(
+                    relay=state.id,
+                    numa_node=state.socket_id,
+                    cpus=(state.cpu.vf_to_vm, state.cpu.vm_to_vf),
+                    loads=(_vf_to_vm(state.vf_to_vm), _vm_to_vf(state.vm_to_vf)),
+                )
+            )
+    return found
 
 
 def measured(relays: Iterable[RelayState]) -> bool:
@@ -47,9 +61,8 @@ def core_loads(relays: Iterable[RelayLoad], cpus: Iterable[int] = ()) -> dict[in
     return dict(sorted(found.items()))
 
 
-def _served(state: RelayState) -> bool:
+def _served(cpu: RelayState.CPU) -> bool:
     """Old daemons write -1 for no CPU, VIO4WD leaves the field away."""
-    cpu = state.cpu
     return cpu.HasField("vf_to_vm") and cpu.HasField("vm_to_vf") and min(cpu.vf_to_vm, cpu.vm_to_vf) >= 0
 
 

@@ -28,7 +28,7 @@ class Link(Measuring, Protocol):
 
     def cores(self) -> list[int]: ...
 
-    def move(self, relay: int, cpus: tuple[int, int]) -> None: ...
+    def move(self, relay: int, cpus: tuple[int, int], lane: int | None = None) -> None: ...
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -111,24 +111,29 @@ class Scheduler:
             _log.info(
                 "load by CPU %s: relays to move: %s, the variation from %.2f to %.2f",
                 text,
-                ",".join(str(move.relay) for move in decision.moves),
+                ",".join(_name(move) for move in decision.moves),
                 decision.variation,
                 decision.expected,
             )
 
     def _act(self, relays: Sequence[RelayLoad], moves: Sequence[Move]) -> None:
-        before = {entry.relay: entry for entry in relays}
+        before = {(entry.relay, entry.lane): entry for entry in relays}
         for move in moves:
-            old = before[move.relay]
+            old = before[move.relay, move.lane]
             try:
-                self._link.move(move.relay, move.cpus)
+                self._link.move(move.relay, move.cpus, move.lane)
             except ClientError as error:
-                _log.warning("relay %d stays on CPUs %d,%d: %s", move.relay, *old.cpus, error)
+                _log.warning("relay %s stays on CPUs %d,%d: %s", _name(move), *old.cpus, error)
                 continue
             _log.info(
-                "relay %d moved from CPUs %d,%d to %d,%d (load %.0f%% and %.0f%%)",
-                move.relay,
+                "relay %s moved from CPUs %d,%d to %d,%d (load %.0f%% and %.0f%%)",
+                _name(move),
                 *old.cpus,
                 *move.cpus,
                 *(100 * load for load in old.loads),
             )
+
+
+def _name(move: Move) -> str:
+    """`3`, or `3 lane 1`."""
+    return str(move.relay) if move.lane is None else f"{move.relay} lane {move.lane}"

@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-Assignment = Mapping[tuple[int, int], int]  # CPU of (relay, direction)
+#: A direction or a lane of it: (relay, ..., layout.VF_TO_VM or layout.VM_TO_VF).
+Direction = tuple[int, ...]
+Assignment = Mapping[Direction, int]  # CPU of each
 
 #: A step must even two CPUs' loads by this share of a core at least.
 LEAST_STEP: Final = 0.02
@@ -19,10 +21,10 @@ LEAST_STEP: Final = 0.02
 
 def improve(
     assignment: Assignment,
-    movable: Iterable[tuple[int, int]],
+    movable: Iterable[Direction],
     cpus: Sequence[int],
-    loads: Mapping[tuple[int, int], float],
-) -> dict[tuple[int, int], int]:
+    loads: Mapping[Direction, float],
+) -> dict[Direction, int]:
     """The improved mapping; equal to `assignment` where it is good enough.
 
     Args:
@@ -36,7 +38,7 @@ def improve(
     for direction, cpu in assignment.items():
         if cpu in busy:
             busy[cpu] += loads.get(direction, 0.0)
-    movers: dict[int, list[tuple[int, int]]] = {cpu: [] for cpu in cpus}
+    movers: dict[int, list[Direction]] = {cpu: [] for cpu in cpus}
     for direction in movable:
         if loads.get(direction, 0.0) > 0:
             movers[found[direction]].append(direction)
@@ -52,13 +54,13 @@ def improve(
     return found
 
 
-_Step = tuple[tuple[int, int], tuple[int, int] | None, int, int]
+_Step = tuple[Direction, Direction | None, int, int]
 
 
 def _best_step(
     busy: Mapping[int, float],
-    movers: Mapping[int, Sequence[tuple[int, int]]],
-    loads: Mapping[tuple[int, int], float],
+    movers: Mapping[int, Sequence[Direction]],
+    loads: Mapping[Direction, float],
 ) -> _Step | None:
     """(direction given, direction taken back or None, from, to) for the fullest CPU that can be helped."""
     ascending = sorted(busy, key=lambda cpu: (busy[cpu], cpu))

@@ -12,7 +12,7 @@ workers        one for each worker slot        that worker
 relays         one for each relay              master
 queues         relay x virtqueue               master (set-up)
 rings          relay x virtqueue               the worker that owns the queue's direction
-directions     relay x direction               the worker that owns the direction
+directions     relay x direction x lane        the worker that owns the lane
 =============  ==============================  =========================================
 
 Fields that kernels compute with are signed 64-bit numbers (numba would turn a mix of signed and
@@ -27,17 +27,21 @@ import numpy as np
 import numpy.typing as npt
 
 MAGIC: Final = 0x56494F345744  # "VIO4WD"
-LAYOUT_VERSION: Final = 1
+LAYOUT_VERSION: Final = 2
 
 MAX_RELAYS: Final = 64
 MAX_WORKERS: Final = 64
 MAX_QUEUE_PAIRS: Final = 32
 MAX_QUEUES: Final = 2 * MAX_QUEUE_PAIRS
+#: Lanes of a direction, and queues of a VF, at most; a power of two (`vio4wd.worker.lanes`).
+MAX_LANES: Final = 8
 
 # Directions of a relay, and the index of its record in `directions[relay]`.
 VF_TO_VM: Final = 0
 VM_TO_VF: Final = 1
 DIRECTION_NAMES: Final = ("vf_to_vm", "vm_to_vf")
+#: Columns of the relay table that name their owners.
+SLOT_COLUMNS: Final = ("vf_to_vm_slot", "vm_to_vf_slot")
 
 # WORKER.state
 WORKER_ABSENT: Final = 0
@@ -144,7 +148,7 @@ WORKER = _block(
         ("longest_relay", "i8"),  # ... which relay it was for, -1: none yet
         ("longest_direction", "i8"),  # ... and which direction
         ("longest_packets", "i8"),  # ... and how many packets it moved
-        ("items", "i8"),  # directions it serves
+        ("items", "i8"),  # lanes of directions it serves
     ],
     2 * CACHE_LINE,
 )
@@ -154,10 +158,12 @@ RELAY = _block(
     [
         ("vf_state", "i8"),  # VF_*
         ("vm_state", "i8"),  # VM_*
-        ("vf_to_vm_slot", "i8"),  # worker slot that owns the direction, -1: none
-        ("vm_to_vf_slot", "i8"),
+        ("lanes", "i8"),  # of each direction at present, 1 at least
+        ("vf_to_vm_slot", "i8", MAX_LANES),  # worker slot that owns each lane, -1: none
+        ("vm_to_vf_slot", "i8", MAX_LANES),
         ("numa_node", "i8"),  # of the packet pool
         ("port_id", "i8"),  # DPDK port, -1: none
+        ("vf_queues", "i8"),  # queue pairs of the VF in use, 0: no VF
         ("pumped", "i8"),  # 1: the master's pump polls the port
         ("link_up", "i8"),  # 1: the VF's link is up
         ("features", "i8"),  # virtio feature bits the guest acknowledged
@@ -173,7 +179,7 @@ RELAY = _block(
         ("socket", "S112"),  # path of the vhost-user socket, UTF-8
         ("peer", "S64"),  # who is connected, e.g. "pid 4711 (qemu-system-x86)"
     ],
-    5 * CACHE_LINE,
+    6 * CACHE_LINE,
 )
 
 #: A virtqueue's set-up as negotiated; even numbers receive (VF->VM), odd ones transmit (VM->VF).
@@ -184,6 +190,7 @@ QUEUE = _block(
         ("packed", "i8"),  # 1: packed ring
         ("event_idx", "i8"),  # 1: VIRTIO_F_EVENT_IDX
         ("header_size", "i8"),  # bytes of the virtio-net header: 10 or 12
+        ("lane", "i8"),  # of its direction that serves it
     ],
     CACHE_LINE,
 )
@@ -211,7 +218,7 @@ RING = _block(
     CACHE_LINE,
 )
 
-#: Counters of one direction. They start at 0 when a VF is attached.
+#: Counters of one lane of a direction. They start at 0 when a VF is attached.
 DIRECTION = _block(
     [
         ("packets_in", "i8"),  # taken from the source (VF or guest)
@@ -248,7 +255,7 @@ def _tables() -> np.dtype[np.void]:
             ("relays", RELAY, MAX_RELAYS),
             ("queues", QUEUE, (MAX_RELAYS, MAX_QUEUES)),
             ("rings", RING, (MAX_RELAYS, MAX_QUEUES)),
-            ("directions", DIRECTION, (MAX_RELAYS, 2)),
+            ("directions", DIRECTION, (MAX_RELAYS, 2, MAX_LANES)),
         ]
     )
 

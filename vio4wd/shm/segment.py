@@ -101,8 +101,9 @@ def create(name: str, tsc_hz: int) -> Segment:
     header["created_ns"] = time.time_ns()
     segment.tables["control"]["cpu"] = -1
     segment.tables["workers"]["longest_relay"] = -1
-    for column in ("vf_to_vm_slot", "vm_to_vf_slot", "port_id"):
+    for column in (*layout.SLOT_COLUMNS, "port_id"):
         segment.tables["relays"][column] = -1
+    segment.tables["relays"]["lanes"] = 1
     segment.tables["rings"]["signalled"] = -1
     header["magic"] = layout.MAGIC  # last: from now on the segment is valid
     return segment

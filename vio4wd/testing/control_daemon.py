@@ -58,7 +58,7 @@ def empty_tables() -> layout.Tables:
     tables["header"]["tsc_hz"] = 10**9
     tables["control"]["cpu"] = -1
     tables["control"]["cpu"][0, :2] = (1, 2)
-    for field in ("vf_to_vm_slot", "vm_to_vf_slot", "port_id"):
+    for field in (*layout.SLOT_COLUMNS, "port_id"):
         tables["relays"][field] = -1
     return tables
 

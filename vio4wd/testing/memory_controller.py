@@ -16,7 +16,7 @@ class MemoryController:
 
     Attributes:
         attached: what each relay has.
-        cpus: which CPUs serve it.
+        cpus: which CPUs serve its lanes.
         broken: devices that cannot be attached.
         gate: port changes wait for it; it is open at first.
         changing, most_changing: port changes under way, and how many there ever were at once.
@@ -24,7 +24,7 @@ class MemoryController:
 
     def __init__(self) -> None:
         self.attached: dict[int, Attached] = {}
-        self.cpus: dict[int, tuple[int, int]] = {}
+        self.cpus: dict[int, list[tuple[int, int]]] = {}
         self.broken: set[str] = set()
         self.gate = asyncio.Event()
         self.gate.set()
@@ -42,7 +42,7 @@ class MemoryController:
             if device in self.broken:
                 raise ControlError(errno.ENODEV, "port", f"{device} does not exist")
         self.attached[relay] = found
-        self.cpus[relay] = (1, 2)
+        self.cpus[relay] = [(1, 2)]
 
     def _detach(self, relay: int) -> None:
         del self.attached[relay]
@@ -82,17 +82,19 @@ class MemoryController:
                 return " ".join(present.devices)
         raise ControlError(errno.ENOENT, "port control", f"no device is paired with {path}")
 
-    def relay_cpu_map(self) -> Mapping[int, tuple[int, int]]:
+    def relay_cpu_map(self) -> Mapping[int, Sequence[tuple[int, int]]]:
         return self.cpus
 
-    async def move(self, relay: int, vf_to_vm_cpu: int, vm_to_vf_cpu: int) -> None:
+    async def move(self, relay: int, vf_to_vm_cpu: int, vm_to_vf_cpu: int, lane: int | None = None) -> None:
         if relay not in self.attached:
             raise ControlError(errno.ENOENT, "core scheduling", f"relay {relay} is not in use")
-        first, second = self.cpus[relay]
-        self.cpus[relay] = (
-            vf_to_vm_cpu if vf_to_vm_cpu >= 0 else first,
-            vm_to_vf_cpu if vm_to_vf_cpu >= 0 else second,
-        )
+        wanted = (vf_to_vm_cpu, vm_to_vf_cpu)
+        for number, (first, second) in enumerate(self.cpus[relay]):
+            if lane in (None, number):
+                self.cpus[relay][number] = (
+                    wanted[0] if wanted[0] >= 0 else first,
+                    wanted[1] if wanted[1] >= 0 else second,
+                )
 
     def eal_cores(self) -> Sequence[int]:
         return (1, 2)

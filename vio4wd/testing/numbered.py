@@ -28,20 +28,24 @@ from vio4wd.testing.daemon import Daemon
 from vio4wd.testing.frontend import Frontend, Memory
 from vio4wd.testing.numbered_kernel import BUFFER, FLOW, MEMORY, RING, exchange
 from vio4wd.testing.wait import wait_for
-from vio4wd.vhost.payloads import VringAddress
+from vio4wd.vhost.features import Virtio
+from vio4wd.vhost.messages import Request
+from vio4wd.vhost.payloads import VringAddress, VringState
 
 #: Packets of a guest that are under way at most.
 WINDOW: Final = 64
 #: Seconds after which packets that were under way count as lost and others follow.
 PATIENCE: Final = 1.0
 
-# Where in a guest's memory the buffers are: behind the rings of `Memory`.
-_RECEIVE_BUFFERS: Final = 2 << 20
-_TRANSMIT_BUFFERS: Final = 4 << 20
+# A guest's memory: the rings of all queue pairs as `Memory` places them, then the buffers of each pair, first
+# those that receive.
+_RING_SPACE: Final = 2 << 20  # of a pair
+_BUFFER_SPACE: Final = 1 << 20  # of a pair's receive or transmit queue
 _DESCRIPTOR: Final = np.dtype([("address", "<u8"), ("length", "<u4"), ("flags", "<u2"), ("next", "<u2")])
 _WRITE: Final = 2  # VIRTQ_DESC_F_WRITE
 _NO_INTERRUPT: Final = 1  # VIRTQ_AVAIL_F_NO_INTERRUPT
 _MARKS: Final = 0x4E55_4D42_0000_0000
+_PAIR: Final = 1 << 8  # in a mark
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -91,15 +95,19 @@ class NumberedTraffic:
 
     Args:
         daemon: runs, with a net_ring device on each of the relays.
-        window: most packets of a guest under way.
+        window: most packets of a queue pair under way.
+        pairs: of each guest, which send on their own; as many as the relays have lanes, so that what a pair
+            sends comes back to it.
     """
 
-    def __init__(self, daemon: Daemon, relays: Sequence[int], *, window: int = WINDOW) -> None:
+    def __init__(
+        self, daemon: Daemon, relays: Sequence[int], *, window: int = WINDOW, pairs: int = 1
+    ) -> None:
         self._daemon = daemon
         self._relays = list(relays)
         self._window = window
-        self._flows = np.zeros(len(self._relays), FLOW)
-        self._guests: list[RingGuest] = []
+        self._flows = np.zeros((len(self._relays), pairs), FLOW)
+        self._guests: dict[int, RingGuest] = {}
         self._stop = np.zeros(1, np.int64)
         self._thread: threading.Thread | None = None
         self._hz = 1
@@ -112,33 +120,32 @@ class NumberedTraffic:
         """
         self._hz = self._daemon.snapshot().cycles_per_second
         try:
-            for relay, flow in zip(self._relays, self._flows, strict=True):
-                guest = RingGuest(flow, _MARKS | relay)
-                self._guests.append(guest)
+            for relay, flows in zip(self._relays, self._flows, strict=True):
+                guest = self._guests[relay] = RingGuest(flows, _MARKS | relay)
                 guest.connect(self._daemon, relay)
-                flow["patience"] = int(PATIENCE * self._hz)
-                flow["window"] = self._window
+                flows["patience"] = int(PATIENCE * self._hz)
+                flows["window"] = self._window
             for relay in self._relays:
                 self._daemon.wait_guest(relay)
             sleep = ctypes.cast(ctypes.CDLL(None).usleep, ctypes.c_void_p).value or 0
-            arguments = (self._flows.ctypes.data, len(self._flows), self._stop.ctypes.data, sleep)
+            arguments = (self._flows.ctypes.data, self._flows.size, self._stop.ctypes.data, sleep)
             self._thread = threading.Thread(target=exchange, args=arguments, name="numbered traffic")
             self._thread.start()
         except BaseException:
             self.close()
             raise
 
-    def counts(self, relay: int) -> Counts:
+    def counts(self, relay: int, pair: int = 0) -> Counts:
         """What became of the packets of a relay's guest so far."""
-        return Counts.of(self._flow(relay))
+        return Counts.of(self._flow(relay, pair))
 
-    def wait_arrivals(self, relay: int, count: int = 1) -> None:
+    def wait_arrivals(self, relay: int, count: int = 1, pair: int = 0) -> None:
         """Return when so many more packets have come back to a relay's guest.
 
         Raises:
             TimeoutError: they have not.
         """
-        flow = self._flow(relay)
+        flow = self._flow(relay, pair)
         goal = int(flow["arrived"]) + count
         wait_for(
             lambda: int(flow["arrived"]) >= goal, f"packets of relay {relay} to come back", interval=0.001
@@ -147,7 +154,20 @@ class NumberedTraffic:
     def set_window(self, packets: int, *relays: int) -> None:
         """Change the most packets under way, 0: pause; of all guests where no relays are given."""
         for relay in relays or self._relays:
-            self._flow(relay)["window"] = packets
+            self._flows[self._relays.index(relay)]["window"] = packets
+
+    def enable(self, relay: int, pair: int, on: bool) -> None:
+        """Switch a queue pair of a guest on or off, as its driver does when told how many queues to use.
+
+        A pair that is to go comes to rest before, as the network stack above a driver sees to it.
+        """
+        flow = self._flow(relay, pair)
+        if not on:
+            flow["window"] = 0
+            wait_for(lambda: flow["expected"] == flow["next"], "the pair's packets to come back")
+        self._guests[relay].enable(pair, on)
+        if on:
+            flow["window"] = self._window
 
     def settle(self) -> None:
         """Stop sending and return when no packet comes any more."""
@@ -162,13 +182,17 @@ class NumberedTraffic:
 
     def begin_epoch(self, relay: int) -> None:
         """Forget a guest's longest times so far."""
-        flow = self._flow(relay)
-        flow["epoch"] += 1
-        wait_for(lambda: flow["known_epoch"] == flow["epoch"], "the traffic's thread", interval=0.001)
+        flows = self._flows[self._relays.index(relay)]
+        flows["epoch"] += 1
+        wait_for(
+            lambda: bool((flows["known_epoch"] == flows["epoch"]).all()),
+            "the traffic's thread",
+            interval=0.001,
+        )
 
-    def gap(self, relay: int) -> float:
+    def gap(self, relay: int, pair: int = 0) -> float:
         """Longest time in this epoch between two packets coming back, in seconds."""
-        return int(self._flow(relay)["gap"]) / self._hz
+        return int(self._flow(relay, pair)["gap"]) / self._hz
 
     def slowest(self, relay: int) -> float:
         """Longest time in this epoch from sending a packet until it came back, in seconds."""
@@ -181,7 +205,7 @@ class NumberedTraffic:
             self._thread.join()
             self._thread = None
         while self._guests:
-            self._guests.pop().close()
+            self._guests.popitem()[1].close()
 
     def __enter__(self) -> Self:
         self.open()
@@ -192,44 +216,53 @@ class NumberedTraffic:
     ) -> None:
         self.close()
 
-    def _flow(self, relay: int) -> np.void:
-        record: np.void = self._flows[self._relays.index(relay)]
+    def _flow(self, relay: int, pair: int = 0) -> np.void:
+        record: np.void = self._flows[self._relays.index(relay), pair]
         return record
 
 
 class RingGuest:
-    """Memory, rings and connection of one flow.
+    """Memory, rings and connection of a guest whose queue pairs carry a flow each.
 
     Args:
-        flow: record of `numbered_kernel.FLOW`; what the owner writes is filled in, but for the window.
-        mark: a number that no other guest has.
+        flows: records of `numbered_kernel.FLOW`; what the owner writes is filled in, but for the window.
+        mark: a number whose lower half no other guest has; the pairs' numbers are added to it.
     """
 
-    def __init__(self, flow: np.void, mark: int) -> None:
-        self._memory = Memory()
+    def __init__(self, flows: npt.NDArray[np.void], mark: int) -> None:
+        self._pairs = len(flows)
+        self._memory = Memory(self._pairs * (_RING_SPACE + 2 * _BUFFER_SPACE))
         size = self._memory.region.size
         self._map = mmap.mmap(self._memory.fd, size)
         self._bytes = np.frombuffer(self._map, np.uint8)
         self._frontend: Frontend | None = None
-        self._numbers: dict[str, npt.NDArray[np.int64]] = {
+        self._numbers: list[npt.NDArray[np.int64]] = []
+        for pair, flow in enumerate(flows):
+            self._fill_flow(pair, flow)
+            flow["mark"] = mark + pair * _PAIR
+
+    def _fill_flow(self, pair: int, flow: np.void) -> None:
+        numbers: dict[str, npt.NDArray[np.int64]] = {
             "free": np.arange(RING, dtype=np.int64),
             "tx_out": np.zeros(RING, np.int64),
             "rx_out": np.ones(RING, np.int64),
             "seen": np.zeros(MEMORY, np.int64),
         }
-        for name, numbers in self._numbers.items():
-            flow[name] = numbers.ctypes.data
-        receive, transmit = (self._memory.ring(index, RING) for index in (0, 1))
+        for name, values in numbers.items():
+            flow[name] = values.ctypes.data
+        self._numbers += numbers.values()
+        receive, transmit = (self._memory.ring(2 * pair + way, RING) for way in (0, 1))
         for prefix, ring in (("rx", receive), ("tx", transmit)):
             flow[f"{prefix}_available"] = self._host(ring.available)
             flow[f"{prefix}_used"] = self._host(ring.used)
         flow["tx_descriptors"] = self._host(transmit.descriptors)
         start = self._bytes.ctypes.data
-        flow["rx_buffers"], flow["tx_buffers"] = start + _RECEIVE_BUFFERS, start + _TRANSMIT_BUFFERS
-        flow["mark"] = mark
+        receiving = self._pairs * _RING_SPACE + 2 * pair * _BUFFER_SPACE
+        transmitting = receiving + _BUFFER_SPACE
+        flow["rx_buffers"], flow["tx_buffers"] = start + receiving, start + transmitting
         flow["given"] = flow["rx_posted"] = RING
-        self._fill(receive, _RECEIVE_BUFFERS, _WRITE)
-        self._fill(transmit, _TRANSMIT_BUFFERS, 0)
+        self._fill(receive, receiving, _WRITE)
+        self._fill(transmit, transmitting, 0)
         available = self._view(receive.available, 2 * (2 + RING)).view("<u2")
         available[2:] = np.arange(RING)
         available[1] = RING
@@ -239,10 +272,18 @@ class RingGuest:
     def connect(self, daemon: Daemon, relay: int) -> None:
         """Show the rings to the daemon."""
         self._frontend = Frontend(daemon.socket(relay))
-        self._frontend.negotiate()
+        self._frontend.negotiate(int(Virtio.VERSION_1 | Virtio.PROTOCOL_FEATURES | Virtio.MQ))
         self._frontend.share(self._memory)
-        for index in (0, 1):
+        for index in range(2 * self._pairs):
             self._frontend.start_queue(self._memory, index, RING)
+
+    def enable(self, pair: int, on: bool) -> None:
+        """Enable or disable a queue pair; done when this returns."""
+        if self._frontend is None:
+            raise ConnectionError("the guest is not connected")
+        for index in (2 * pair, 2 * pair + 1):
+            if self._frontend.confirm(Request.SET_VRING_ENABLE, VringState(index, int(on))):
+                raise ConnectionError(f"queue {index} cannot be switched")
 
     def close(self) -> None:
         if self._frontend is not None:

@@ -1,4 +1,9 @@
-"""One direction of a relay as this worker serves it: a Serve message made into records for the kernels."""
+"""A lane of a relay's direction as this worker serves it: a Serve message made into records for the kernels.
+
+The kernels know items: one queue of the VF, and the guest's queues that go with it. A lane has an item for
+each of its queues of the VF. Those that receive share the lane's queues of the guest, which is safe: the
+worker runs one burst after the other.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +23,7 @@ from vio4wd.shm import layout
 from vio4wd.shm.segment import Segment
 from vio4wd.vhost.features import Virtio, header_size
 from vio4wd.worker.guest import GuestMemory, Mapping
+from vio4wd.worker.lanes import vf_queue_of, vf_queues_of
 from vio4wd.worker.protocol import PortRef, Queue, Serve
 
 _CHECKSUMS = ethdev.TX_IPV4_CHECKSUM | ethdev.TX_TCP_CHECKSUM | ethdev.TX_UDP_CHECKSUM
@@ -30,12 +36,21 @@ def _ring_sizes(queue: Queue, packed: bool) -> tuple[int, int, int]:
     return 16 * queue.size, 6 + 2 * queue.size, 6 + 8 * queue.size
 
 
+def _shares(serve: Serve) -> list[tuple[int, tuple[Queue, ...]]]:
+    """The lane's queues of the VF that have anything to do, each with the guest's queues that go with it."""
+    of_vf = 1 if serve.port is None else serve.port.queues
+    own = vf_queues_of(serve.lane, serve.lanes, of_vf)
+    if serve.direction == layout.VF_TO_VM:
+        return [(number, serve.queues) for number in own]
+    sent = {number: [q for q in serve.queues if vf_queue_of(q.index // 2, of_vf) == number] for number in own}
+    return [(number, tuple(queues)) for number, queues in sent.items() if queues]
+
+
 class Direction:
-    """Owns what a direction needs in this process: its records, interrupts, and a share of guest memory.
+    """Owns what a lane needs in this process: its records, interrupts, and a share of guest memory.
 
     Attributes:
-        key: (relay, direction).
-        item: record of records.ITEM; its address goes into the loop's order.
+        key: (relay, direction, lane).
         memory: the guest's, None without queues.
     """
 
@@ -51,41 +66,46 @@ class Direction:
             GuestMemoryError: a ring or the log cannot be reached.
             DpdkError: the pool or a ring of the port does not exist.
         """
-        self.key = (serve.relay, serve.direction)
+        self.key = (serve.relay, serve.direction, serve.lane)
         self.memory = None
         self._log: Mapping | None = None
         self._pool: Pool | None = None
         self._call_fds: list[int] = []
-        self._items = np.zeros(1, ITEM)
-        self.item = self._items[0]
-        self._vrings = np.zeros(max(len(serve.queues), 1), VRING)
         self._segment = segment
+        shares = _shares(serve)
+        self._items = np.zeros(len(shares), ITEM)
+        shared = serve.direction == layout.VF_TO_VM
+        queues = serve.queues if shared else tuple(queue for _, own in shares for queue in own)
+        self._vrings = np.zeros(len(queues), VRING)
+        first = 0
+        for item, (vf_queue, own) in zip(self._items, shares, strict=True):
+            item["rx_b"] = item["tx_b"] = vf_queue
+            item["queues"] = self._vrings.ctypes.data + first * VRING.itemsize
+            item["n_queues"] = len(own)
+            first += 0 if shared else len(own)
         try:
-            self._fill_item(serve)
-            self._attach_port(serve.port)
+            self._fill_items(serve)
+            if serve.port is not None:
+                self._attach_port(serve.port)
             if memory is not None:
                 self.memory = memory.retain()
-                self._fill_rings(serve, fds, memory)
+                self._fill_rings(serve, queues, fds, memory)
         except BaseException:
             self.close()
             raise
 
     @property
-    def address(self) -> int:
-        """Of the item."""
-        return int(self._items.ctypes.data)
-
-    @property
-    def has_source(self) -> bool:
-        """Whether there is anything to poll: a VF, or the guest's transmit queues."""
+    def polled(self) -> list[int]:
+        """Addresses of the items that have anything to poll: a VF, or the guest's transmit queues."""
         source = "rx" if self.key[1] == layout.VF_TO_VM else "n_queues"
-        return bool(self.item[source])
+        first = int(self._items.ctypes.data)
+        return [first + i * ITEM.itemsize for i, item in enumerate(self._items) if item[source]]
 
-    def _fill_item(self, serve: Serve) -> None:
-        item = self.item
+    def _fill_items(self, serve: Serve) -> None:
+        item = self._items
         item["relay"] = serve.relay
         item["direction"] = serve.direction
-        item["counters"] = self._segment.field("directions", serve.relay, serve.direction)
+        item["counters"] = self._segment.field("directions", *self.key)
         if serve.pool:
             self._pool = Pool.lookup(serve.pool)
             item["pool"] = self._pool.address
@@ -95,31 +115,29 @@ class Direction:
         item["header_size"] = header_size(serve.features)
         item["guest_offloads"] = bool(serve.features & Virtio.CSUM)
         item["guest_checks"] = bool(serve.features & Virtio.GUEST_CSUM)
-        item["queues"] = self._vrings.ctypes.data
-        item["n_queues"] = len(serve.queues)
 
-    def _attach_port(self, port: PortRef | None) -> None:
-        if port is None:
-            return
+    def _attach_port(self, port: PortRef) -> None:
+        item = self._items
         if port.kind == "ethdev":
-            receive = (functions.RX_BURST, port.port_id, 0)
-            transmit = (functions.TX_BURST, port.port_id, 0)
+            item["rx"], item["tx"] = functions.RX_BURST, functions.TX_BURST
+            item["rx_a"] = item["tx_a"] = port.port_id
+            item["prepare"] = functions.TX_PREPARE if port.tx_offloads else 0
         elif port.kind == "members":
-            receive = (functions.MEMBERS_RX, MemberTable.lookup(port.rx).address, 0)
-            transmit = (functions.MEMBERS_TX, MemberTable.lookup(port.tx).address, 0)
+            item["rx"], item["tx"] = functions.MEMBERS_RX, functions.MEMBERS_TX
+            item["rx_a"], item["tx_a"] = (
+                MemberTable.lookup(port.rx).address,
+                MemberTable.lookup(port.tx).address,
+            )
         else:
-            receive = (functions.RING_DEQUEUE, Ring.lookup(port.rx).address, 0)
-            transmit = (functions.RING_ENQUEUE, Ring.lookup(port.tx).address, 0)
-        if port.kind == "ethdev" and port.tx_offloads:
-            self.item["prepare"] = functions.TX_PREPARE
-        self.item["vf_checksums"] = port.tx_offloads & _CHECKSUMS == _CHECKSUMS
-        self.item["vf_segments"] = bool(port.tx_offloads & ethdev.TX_TCP_TSO)
-        for name, values in (("rx", receive), ("tx", transmit)):
-            for field, value in zip((name, f"{name}_a", f"{name}_b"), values, strict=True):
-                self.item[field] = value
+            item["rx"], item["tx"] = functions.RING_DEQUEUE, functions.RING_ENQUEUE
+            item["rx_a"], item["tx_a"] = Ring.lookup(port.rx).address, Ring.lookup(port.tx).address
+        item["vf_checksums"] = port.tx_offloads & _CHECKSUMS == _CHECKSUMS
+        item["vf_segments"] = bool(port.tx_offloads & ethdev.TX_TCP_TSO)
 
-    def _fill_rings(self, serve: Serve, fds: Sequence[int], memory: GuestMemory) -> None:
-        item = self.item
+    def _fill_rings(
+        self, serve: Serve, queues: Sequence[Queue], fds: Sequence[int], memory: GuestMemory
+    ) -> None:
+        item = self._items
         item["regions"] = memory.regions.ctypes.data
         item["n_regions"] = len(memory.regions)
         for name in ("start", "end", "delta"):
@@ -128,8 +146,8 @@ class Direction:
             self._log = Mapping(fds[serve.log.fd], serve.log.offset, serve.log.size)
             item["log"] = self._log.address
             item["log_size"] = serve.log.size
-        packed = bool(item["packed"])
-        for vring, queue in zip(self._vrings, serve.queues, strict=False):
+        packed = bool(serve.features & Virtio.RING_PACKED)
+        for vring, queue in zip(self._vrings, queues, strict=True):
             sizes = _ring_sizes(queue, packed)
             addresses = (queue.descriptors, queue.available, queue.used)
             for name, address, size in zip(
@@ -148,7 +166,7 @@ class Direction:
             if queue.call_fd >= 0:
                 self._call_fds.append(os.dup(fds[queue.call_fd]))
                 vring["call_fd"] = self._call_fds[-1]
-        set_up(self.address, self._vrings.ctypes.data, len(serve.queues))
+        set_up(self._items.ctypes.data, self._vrings.ctypes.data, len(queues))
         for fd in self._call_fds:
             # Who served the ring before may have died between giving buffers back and saying so.
             with contextlib.suppress(BlockingIOError):  # nobody has read it for 2^64 times
@@ -156,13 +174,13 @@ class Direction:
 
     def give_up_memory(self) -> None:
         """Stop the rings: the guest's memory is gone (its file was truncated)."""
-        for vring in self._vrings[: int(self.item["n_queues"])]:
+        for vring in self._vrings:
             ring = self._segment.tables["rings"][self.key[0]][int(vring["index"])]
             ring["error"] = layout.RING_MEMORY_GONE
-        self.item["n_queues"] = 0
+        self._items["n_queues"] = 0
 
     def close(self) -> None:
-        """Give everything back; the kernels do not know the item any more."""
+        """Give everything back; the kernels do not know the items any more."""
         if self.memory is not None:
             self.memory.release()
             self.memory = None

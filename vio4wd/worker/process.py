@@ -56,11 +56,11 @@ class Worker:
         self._channel = channel
         self._control = segment.tables["control"][slot]
         self._record = segment.tables["workers"][slot]
-        self._directions: dict[tuple[int, int], Direction] = {}
+        self._directions: dict[tuple[int, int, int], Direction] = {}
         self._memories: dict[tuple[int, int], GuestMemory] = {}
         self._one = np.ones(1, np.int64)
         self._scratch = np.zeros(SCRATCH_SIZE + _SCRATCH_ALIGNMENT, np.uint8)
-        self._order = np.zeros(2 * layout.MAX_RELAYS, np.int64)
+        self._order = np.zeros(2 * layout.MAX_RELAYS * layout.MAX_LANES, np.int64)
         self._contexts = np.zeros(1, CONTEXT)
         context = self._context = self._contexts[0]
         context["alloc"] = functions.ALLOC_BULK
@@ -137,13 +137,13 @@ class Worker:
         """Do one request; the reason if it failed, with nothing changed then but the direction released."""
         match request:
             case Serve():
-                self._release((request.relay, request.direction))
+                self._release((request.relay, request.direction, request.lane))
                 try:
                     self._serve(request, fds)
                 except (GuestMemoryError, DpdkError, OSError) as error:
                     return str(error)
             case Release():
-                self._release((request.relay, request.direction))
+                self._release((request.relay, request.direction, request.lane))
             case Stop():
                 for key in list(self._directions):
                     self._release(key)
@@ -165,7 +165,7 @@ class Worker:
         self._directions[direction.key] = direction
         self._renew_order()
 
-    def _release(self, key: tuple[int, int]) -> None:
+    def _release(self, key: tuple[int, int, int]) -> None:
         direction = self._directions.pop(key, None)
         if direction is not None:
             self._renew_order()
@@ -178,12 +178,11 @@ class Worker:
                 del self._memories[key]
 
     def _renew_order(self) -> None:
-        """Give the kernels the present directions, all of them hot. One without a source is left out."""
-        served = [d for d in self._directions.values() if d.has_source]
-        for i, direction in enumerate(served):
-            self._order[i] = direction.address
-        self._context["n_items"] = len(served)
-        self._context["n_hot"] = len(served)
+        """Give the kernels what there is to poll at present, all of it hot."""
+        polled = [address for direction in self._directions.values() for address in direction.polled]
+        self._order[: len(polled)] = polled
+        self._context["n_items"] = len(polled)
+        self._context["n_hot"] = len(polled)
         self._record["items"] = len(self._directions)
 
     def _check_memories(self) -> None:

@@ -1,7 +1,7 @@
 """What master and worker say to each other: JSON objects with file descriptors beside them.
 
 The channel is a pair of connected SOCK_SEQPACKET unix sockets, one datagram a message. The master
-asks, the worker answers each request once, in order, when the request has taken effect; a direction
+asks, the worker answers each request once, in order, when the request has taken effect; a lane
 that was released is not touched again by that worker. The master raises the worker's doorbell
 (`control[slot].doorbell`) after each request, so that the worker leaves its kernel and reads it.
 """
@@ -29,6 +29,7 @@ class PortRef:
         rx: name of the ring that holds packets from the VF (rings), or of the table (members).
         tx: name of the ring that takes packets to the VF (rings), or of the table (members).
         tx_offloads: RTE_ETH_TX_OFFLOAD_* flags that the port was configured with.
+        queues: pairs of queues that the port has, a power of two; of any kind but "ethdev" it is one.
     """
 
     kind: Literal["ethdev", "members", "rings"]
@@ -36,6 +37,7 @@ class PortRef:
     rx: str = ""
     tx: str = ""
     tx_offloads: int = 0
+    queues: int = 1
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -104,11 +106,15 @@ class Begin:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Serve:
-    """Serve this direction from now on, in the place of what the worker may know of it.
+    """Serve this lane of a direction from now on, in the place of what the worker may know of it.
 
     Without a port, packets of the guest are taken and counted as dropped; without queues, those of the VF.
-    `memory` names one state of the guest's memory table: two directions with the same relay and memory
-    number share their mappings.
+    `memory` names one state of the guest's memory table: lanes of the same relay and memory number share
+    their mappings.
+
+    Attributes:
+        queues: the guest's that belong to the lane.
+        lanes: how many the direction has; which of the VF's queues belong to this one says `worker.lanes`.
     """
 
     relay: int
@@ -120,14 +126,17 @@ class Serve:
     regions: tuple[Region, ...] = ()
     queues: tuple[Queue, ...] = ()
     log: DirtyLog | None = None
+    lane: int = 0
+    lanes: int = 1
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Release:
-    """Stop serving this direction; unknown ones are no error."""
+    """Stop serving this lane of a direction; unknown ones are no error."""
 
     relay: int
     direction: int
+    lane: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -91,7 +91,7 @@ class StatsResponse(_message.Message):
     E2BIG: StatsResponse.Status
     ENOMEM: StatsResponse.Status
     class RelayState(_message.Message):
-        __slots__ = ("id", "active", "ident", "cpu", "vhost", "vf", "vf_to_vm", "vm_to_vf", "socket_id")
+        __slots__ = ("id", "active", "ident", "cpu", "vhost", "vf", "vf_to_vm", "vm_to_vf", "socket_id", "lane")
         class CPU(_message.Message):
             __slots__ = ("vf_to_vm", "vm_to_vf")
             VF_TO_VM_FIELD_NUMBER: _ClassVar[int]
@@ -183,6 +183,15 @@ class StatsResponse(_message.Message):
             bytes_dropped_invalid: int
             load: float
             def __init__(self, active: _Optional[bool] = ..., internal_state: _Optional[str] = ..., pkts_rx_from_vm: _Optional[int] = ..., bytes_rx_from_vm: _Optional[int] = ..., pkts_tx_to_vf: _Optional[int] = ..., bytes_tx_to_vf: _Optional[int] = ..., pkts_dropped_vf_queue_full: _Optional[int] = ..., bytes_dropped_vf_queue_full: _Optional[int] = ..., pkts_dropped_vf_not_connected: _Optional[int] = ..., bytes_dropped_vf_not_connected: _Optional[int] = ..., pkt_rate_rx_from_vm: _Optional[float] = ..., byte_rate_rx_from_vm: _Optional[float] = ..., pkt_rate_tx_to_vf: _Optional[float] = ..., byte_rate_tx_to_vf: _Optional[float] = ..., pkts_dropped_invalid: _Optional[int] = ..., bytes_dropped_invalid: _Optional[int] = ..., load: _Optional[float] = ...) -> None: ...
+        class Lane(_message.Message):
+            __slots__ = ("cpu", "vf_to_vm_load", "vm_to_vf_load")
+            CPU_FIELD_NUMBER: _ClassVar[int]
+            VF_TO_VM_LOAD_FIELD_NUMBER: _ClassVar[int]
+            VM_TO_VF_LOAD_FIELD_NUMBER: _ClassVar[int]
+            cpu: StatsResponse.RelayState.CPU
+            vf_to_vm_load: float
+            vm_to_vf_load: float
+            def __init__(self, cpu: _Optional[_Union[StatsResponse.RelayState.CPU, _Mapping]] = ..., vf_to_vm_load: _Optional[float] = ..., vm_to_vf_load: _Optional[float] = ...) -> None: ...
         ID_FIELD_NUMBER: _ClassVar[int]
         ACTIVE_FIELD_NUMBER: _ClassVar[int]
         IDENT_FIELD_NUMBER: _ClassVar[int]
@@ -192,6 +201,7 @@ class StatsResponse(_message.Message):
         VF_TO_VM_FIELD_NUMBER: _ClassVar[int]
         VM_TO_VF_FIELD_NUMBER: _ClassVar[int]
         SOCKET_ID_FIELD_NUMBER: _ClassVar[int]
+        LANE_FIELD_NUMBER: _ClassVar[int]
         id: int
         active: bool
         ident: str
@@ -201,7 +211,8 @@ class StatsResponse(_message.Message):
         vf_to_vm: StatsResponse.RelayState.VFtoVM
         vm_to_vf: StatsResponse.RelayState.VMtoVF
         socket_id: int
-        def __init__(self, id: _Optional[int] = ..., active: _Optional[bool] = ..., ident: _Optional[str] = ..., cpu: _Optional[_Union[StatsResponse.RelayState.CPU, _Mapping]] = ..., vhost: _Optional[_Union[StatsResponse.RelayState.VHOST, _Mapping]] = ..., vf: _Optional[_Union[StatsResponse.RelayState.VF, _Mapping]] = ..., vf_to_vm: _Optional[_Union[StatsResponse.RelayState.VFtoVM, _Mapping]] = ..., vm_to_vf: _Optional[_Union[StatsResponse.RelayState.VMtoVF, _Mapping]] = ..., socket_id: _Optional[int] = ...) -> None: ...
+        lane: _containers.RepeatedCompositeFieldContainer[StatsResponse.RelayState.Lane]
+        def __init__(self, id: _Optional[int] = ..., active: _Optional[bool] = ..., ident: _Optional[str] = ..., cpu: _Optional[_Union[StatsResponse.RelayState.CPU, _Mapping]] = ..., vhost: _Optional[_Union[StatsResponse.RelayState.VHOST, _Mapping]] = ..., vf: _Optional[_Union[StatsResponse.RelayState.VF, _Mapping]] = ..., vf_to_vm: _Optional[_Union[StatsResponse.RelayState.VFtoVM, _Mapping]] = ..., vm_to_vf: _Optional[_Union[StatsResponse.RelayState.VMtoVF, _Mapping]] = ..., socket_id: _Optional[int] = ..., lane: _Optional[_Iterable[_Union[StatsResponse.RelayState.Lane, _Mapping]]] = ...) -> None: ...
     STATUS_FIELD_NUMBER: _ClassVar[int]
     RELAY_FIELD_NUMBER: _ClassVar[int]
     status: StatsResponse.Status
@@ -209,21 +220,23 @@ class StatsResponse(_message.Message):
     def __init__(self, status: _Optional[_Union[StatsResponse.Status, str]] = ..., relay: _Optional[_Iterable[_Union[StatsResponse.RelayState, _Mapping]]] = ...) -> None: ...
 
 class RelayCPU(_message.Message):
-    __slots__ = ("relay_number", "vf2virtio_cpu", "virtio2vf_cpu")
+    __slots__ = ("relay_number", "vf2virtio_cpu", "virtio2vf_cpu", "lane")
     RELAY_NUMBER_FIELD_NUMBER: _ClassVar[int]
     VF2VIRTIO_CPU_FIELD_NUMBER: _ClassVar[int]
     VIRTIO2VF_CPU_FIELD_NUMBER: _ClassVar[int]
+    LANE_FIELD_NUMBER: _ClassVar[int]
     relay_number: int
     vf2virtio_cpu: int
     virtio2vf_cpu: int
-    def __init__(self, relay_number: _Optional[int] = ..., vf2virtio_cpu: _Optional[int] = ..., virtio2vf_cpu: _Optional[int] = ...) -> None: ...
+    lane: int
+    def __init__(self, relay_number: _Optional[int] = ..., vf2virtio_cpu: _Optional[int] = ..., virtio2vf_cpu: _Optional[int] = ..., lane: _Optional[int] = ...) -> None: ...
 
 class ConfigRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
 class ConfigResponse(_message.Message):
-    __slots__ = ("status", "relay_cpu_map")
+    __slots__ = ("status", "relay_cpu_map", "lane_cpu_map")
     class Status(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         OK: _ClassVar[ConfigResponse.Status]
@@ -232,9 +245,11 @@ class ConfigResponse(_message.Message):
     EBADR: ConfigResponse.Status
     STATUS_FIELD_NUMBER: _ClassVar[int]
     RELAY_CPU_MAP_FIELD_NUMBER: _ClassVar[int]
+    LANE_CPU_MAP_FIELD_NUMBER: _ClassVar[int]
     status: ConfigResponse.Status
     relay_cpu_map: _containers.RepeatedCompositeFieldContainer[RelayCPU]
-    def __init__(self, status: _Optional[_Union[ConfigResponse.Status, str]] = ..., relay_cpu_map: _Optional[_Iterable[_Union[RelayCPU, _Mapping]]] = ...) -> None: ...
+    lane_cpu_map: _containers.RepeatedCompositeFieldContainer[RelayCPU]
+    def __init__(self, status: _Optional[_Union[ConfigResponse.Status, str]] = ..., relay_cpu_map: _Optional[_Iterable[_Union[RelayCPU, _Mapping]]] = ..., lane_cpu_map: _Optional[_Iterable[_Union[RelayCPU, _Mapping]]] = ...) -> None: ...
 
 class CoreSchedRequest(_message.Message):
     __slots__ = ("op", "relay_cpu_map")
