@@ -21,14 +21,13 @@ FRAME = bytes.fromhex("ffffffffffff 525400000001 88b5")  # local experimental Et
 class Stage:
     """A primary with everything that ports need."""
 
-    def __init__(self, prefix: str) -> None:
+    def __init__(self, prefix: str, pump) -> None:
         from vio4wd.dpdk.mempool import Pool
         from vio4wd.ports.attach import POOL_SIZE
-        from vio4wd.ports.pump import Pump
         from vio4wd.ports.trial import Trial
 
         self.pool = Pool.create("pool", POOL_SIZE)
-        self.pump = Pump()
+        self.pump = pump
         self.trial = Trial(prefix, 0)
 
     def attach(self, device: str, relay: int = 1, **options):
@@ -50,9 +49,12 @@ class Stage:
 
 @contextlib.contextmanager
 def stage() -> Iterator[Stage]:
+    from vio4wd.ports.pump import Pump
+
     logging.basicConfig(level=logging.INFO)
+    pump = Pump()  # before DPDK has started, as in the daemon
     with primary() as prefix:
-        made = Stage(prefix)
+        made = Stage(prefix, pump)
         try:
             yield made
             made.check_clean()

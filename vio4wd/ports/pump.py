@@ -126,7 +126,6 @@ class Pump:
     def _run(self) -> None:
         state = self._state[0]
         address = self._state.ctypes.data
-        period = int(PERIOD * eal.tsc_hz())
         while not self._closed:
             seen = int(state["doorbell"])
             self._change_all(wait=not self._served)
@@ -134,7 +133,8 @@ class Pump:
                 # Not sooner: numba takes half a second to import, and most daemons pump nothing.
                 from vio4wd.kernels.pump import run_pump
 
-                run_pump(address, seen, cycles() + period)
+                # Asked now: before DPDK has started, when this thread is made, the frequency is not known.
+                run_pump(address, seen, cycles() + int(PERIOD * eal.tsc_hz()))
                 for lane in list(self._served.values()):
                     self._look_after(lane)
 
