@@ -83,6 +83,9 @@ def test_killed_workers_harm_their_own_relays_only(daemon):
                 lost[relay] = counts.lost
         print(f"{KILLS} kills; packets lost by relay: {lost}")
         wait_for(lambda: full_pools(daemon), "all packets to be back in their pools")
+        # New workers have the priority of the first ones, not that of the master's event loop.
+        ordinary = os.getpriority(os.PRIO_PROCESS, 0)
+        assert [os.getpriority(os.PRIO_PROCESS, pid) for pid in daemon.worker_pids()] == [ordinary] * 2
 
         with contextlib.suppress(TimeoutError):
             wait_for(lambda: not any(growth(baseline, held(daemon))), "all to be as before", 20)

@@ -201,7 +201,7 @@ class Daemon:
         await self._attach_static(controller)
         if settings.backend_fd is not None:  # last, for its frontend may ask but once what the VF can do
             await sockets.adopt(self._relays[0], settings.backend_fd, self._stop.set)
-        # Not before: the threads of devices and pump are to stay where they are.
+        # Not before: the pump is to stay where it is.
         responsiveness.put_ahead()
         plane = ControlPlane(settings, controller, lambda: snapshot.take(tables, cycles()))
         stack.push_async_callback(self._close_plane, plane, controller)

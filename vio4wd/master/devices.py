@@ -13,6 +13,8 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import ParamSpec, TypeVar
 
+from vio4wd.master.responsiveness import put_ahead
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -22,7 +24,12 @@ class DeviceThread:
     caller does not lose track of a device."""
 
     def __init__(self) -> None:
-        self._thread = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="devices")
+        self._thread = concurrent.futures.ThreadPoolExecutor(
+            1,
+            thread_name_prefix="devices",
+            # Or the event loop waits for the interpreter lock while a worker keeps this one from running.
+            initializer=put_ahead,
+        )
         self._gate = asyncio.Lock()
 
     async def run(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
