@@ -275,9 +275,12 @@ def _relay(number: int, row: dict[str, Any], record: Any, sums: Any, cpus: Seque
     owners = [[int(slot) for slot in row.pop(column)[:lanes]] for column in layout.SLOT_COLUMNS]
     used = row["vf_state"] != layout.VF_UNINIT or row["vm_state"] != layout.VM_UNINIT
     vf_to_vm, vm_to_vf = (
-        dataclasses.replace(
-            _direction(name, slots[0], counters, cpus),
-            lanes=_lanes(name, slots, record["directions"][number, direction], cpus) if lanes > 1 else (),
+        _direction(
+            name,
+            slots[0],
+            counters,
+            cpus,
+            _lanes(name, slots, record["directions"][number, direction], cpus) if lanes > 1 else (),
         )
         for direction, (name, slots, counters) in enumerate(
             zip(layout.DIRECTION_NAMES, owners, _records(sums), strict=True)
@@ -309,14 +312,21 @@ def _lanes(name: str, slots: Sequence[int], table: Any, cpus: Sequence[int]) -> 
     )
 
 
-def _direction(name: str, slot: int, counters: dict[str, Any], cpus: Sequence[int]) -> Direction:
+def _direction(
+    name: str,
+    slot: int,
+    counters: dict[str, Any],
+    cpus: Sequence[int],
+    lanes: tuple[Direction, ...] = (),
+) -> Direction:
     owned = 0 <= slot < len(cpus) and cpus[slot] >= 0
-    histogram = tuple(int(count) for count in counters.pop("latency_histogram"))
+    histogram = tuple(counters.pop("latency_histogram").tolist())
     return Direction(
         name=name,
         cpu=cpus[slot] if owned else None,
         slot=slot if owned else None,
         latency_histogram=histogram,
+        lanes=lanes,
         **counters,
     )
 
