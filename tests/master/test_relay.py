@@ -367,7 +367,7 @@ def test_any_history_keeps_one_owner_and_one_pool(history, queues):
 def test_descriptors_of_a_message_are_counted_from_its_own_list(pairs, queues, with_port, logged):
     state = guest(pairs=pairs)
     if logged:
-        state = Guest(state.features, 1, state.regions, state.queues, protocol.DirtyLog(99, 4096, 0))
+        state = Guest(state.features, 1, state.regions, state.queues, protocol.Area(99, 4096, 0))
     port = protocol.PortRef("ethdev", 1, queues=queues) if with_port else None
     lanes = lanes_for(port, state)
     for direction, lane in itertools.product((VF_TO_VM, VM_TO_VF), range(lanes)):

@@ -36,3 +36,6 @@ def test_writing_a_position_forgives_an_error():
     assert rings.read_position(tables, 5, 3) == rings.Position(7, 7, 0, 0)
     assert ring["error"] == layout.RING_OK
     assert ring["signalled"] == -1
+    assert ring["step"] == 0
+    rings.write_position(tables, 5, 3, rings.Position(7, 7, 0, 0), step=99)
+    assert ring["step"] == 99

@@ -11,7 +11,7 @@ from vio4wd.testing.frontend import Frontend
 from vio4wd.testing.wait import wait_for
 from vio4wd.vhost.features import Protocol
 from vio4wd.vhost.messages import HEADER_SIZE, Request, encode_request
-from vio4wd.vhost.payloads import Nothing, Number, Regions, VringFile, VringState
+from vio4wd.vhost.payloads import InflightArea, Nothing, Number, Regions, VringFile, VringState
 from vio4wd.vhost.requests import REQUESTS
 from vio4wd.vhost.server import VhostServer
 
@@ -23,6 +23,7 @@ GOOD = {
         VringState: VringState(0, 1),
         VringFile: VringFile(0, no_fd=True),
         Regions: Regions(()),
+        InflightArea: InflightArea(0, 0, 2, 256),
     }.get(spec.payload)
     for number, spec in REQUESTS.items()
     if spec.min_fds == 0

@@ -16,6 +16,7 @@ from vio4wd.vhost.errors import ViolationError
 from vio4wd.vhost.features import Protocol, Virtio
 from vio4wd.vhost.messages import Request
 from vio4wd.vhost.payloads import (
+    InflightArea,
     LogArea,
     Nothing,
     Number,
@@ -59,6 +60,13 @@ ADDRESS = st.builds(
     available=st.integers(0, 9 << 19).map(lambda i: USER + i * 2) | st.integers(0, 2**64 - 1),
     log=st.integers(0, 2**64 - 1),
 )
+INFLIGHT = st.builds(
+    InflightArea,
+    size=st.sampled_from([0, 4096, 1 << 20, 2**64 - 4096]),
+    offset=st.sampled_from([0, 1, 4096, 2**64 - 4096]),
+    queues=st.sampled_from([0, 1, 2, 4, 64, 65, 65535]),
+    queue_size=st.sampled_from([0, 1, 256, 65535]),
+)
 LOG = st.builds(LogArea, st.sampled_from([0, 4096, 1 << 20, 2**64 - 4096]), st.sampled_from([0, 1, 4096]))
 
 #: Payloads of each message, some of them good.
@@ -69,6 +77,8 @@ MESSAGES = {
     Request.ADD_MEM_REG: st.builds(SingleRegion, REGION),
     Request.REM_MEM_REG: st.builds(SingleRegion, REGION),
     Request.SET_LOG_BASE: LOG,
+    Request.GET_INFLIGHT_FD: INFLIGHT,
+    Request.SET_INFLIGHT_FD: INFLIGHT,
     Request.SET_VRING_NUM: st.builds(VringState, QUEUES, SIZES),
     Request.SET_VRING_BASE: st.builds(VringState, QUEUES, st.integers(0, 2**32 - 1) | st.just(0x80008000)),
     Request.GET_VRING_BASE: st.builds(VringState, QUEUES, st.just(0)),
@@ -81,7 +91,7 @@ MESSAGES = {
     Request.NET_SET_MTU: st.builds(Number, st.sampled_from([0, 1500, 2**64 - 1])),
     Request.SET_STATUS: st.builds(Number, st.sampled_from([0, 4, 15, 256])),
 }
-MEMORY_FILE = {Request.SET_MEM_TABLE, Request.ADD_MEM_REG, Request.SET_LOG_BASE}
+MEMORY_FILE = {Request.SET_MEM_TABLE, Request.ADD_MEM_REG, Request.SET_LOG_BASE, Request.SET_INFLIGHT_FD}
 EVENTFD = {Request.SET_VRING_KICK, Request.SET_VRING_CALL, Request.SET_VRING_ERR, Request.SET_LOG_FD}
 
 REQUEST = st.sampled_from(sorted(REQUESTS))
@@ -164,6 +174,8 @@ def test_repetition(request_number):
         Request.ADD_MEM_REG: lambda peer: SingleRegion(peer.memory.region),
         Request.REM_MEM_REG: lambda peer: SingleRegion(peer.memory.region),
         Request.SET_LOG_BASE: lambda peer: LogArea(4096, 0),
+        Request.GET_INFLIGHT_FD: lambda peer: InflightArea(0, 0, 2, 256),
+        Request.SET_INFLIGHT_FD: lambda peer: InflightArea(1 << 20, 0, 2, 256),
         Request.SET_VRING_ADDR: lambda peer: peer.memory.ring(0, 256),
         Request.SET_FEATURES: lambda peer: Number(OFFER.features & ~int(Virtio.RING_PACKED)),
         Request.SET_PROTOCOL_FEATURES: lambda peer: Number(Protocol.MQ),

@@ -8,6 +8,7 @@ from vio4wd.vhost import payloads
 from vio4wd.vhost.errors import ViolationError
 from vio4wd.vhost.messages import HEADER_SIZE, Header, Request, decode_reply, encode_reply, encode_request
 
+U16 = st.integers(0, 2**16 - 1)
 U32 = st.integers(0, 2**32 - 1)
 U64 = st.integers(0, 2**64 - 1)
 REGION = st.builds(payloads.Region, U64, U64, U64, U64)
@@ -20,6 +21,7 @@ PAYLOADS = st.one_of(
     st.builds(payloads.Regions, st.lists(REGION, max_size=8).map(tuple)),
     st.builds(payloads.SingleRegion, REGION),
     st.builds(payloads.LogArea, U64, U64),
+    st.builds(payloads.InflightArea, U64, U64, U16, U16),
 )
 KINDS = (
     payloads.Nothing,
@@ -30,6 +32,7 @@ KINDS = (
     payloads.Regions,
     payloads.SingleRegion,
     payloads.LogArea,
+    payloads.InflightArea,
 )
 
 
@@ -75,6 +78,8 @@ def test_layout_of_the_specification():
     assert payloads.VringState(1, 0x80008000).pack() == b"\1\0\0\0\0\x80\0\x80"
     address = payloads.VringAddress(1, 2, descriptors=3, used=4, available=5, log=6)
     assert [address.pack()[8 + 8 * i] for i in range(4)] == [3, 4, 5, 6]
+    area = payloads.InflightArea(1, 2, queues=3, queue_size=4)
+    assert area.pack() == bytes([1, *[0] * 7, 2, *[0] * 7, 3, 0, 4, *[0] * 5])
     assert payloads.SingleRegion(payloads.Region(1, 2, 3, 4)).pack()[8::8] == b"\1\2\3\4"
 
 

@@ -54,6 +54,7 @@ class RecordingListener:
         calls: names of the calls in their order.
         ready: numbers of the queues it serves.
         positions: by queue, as set; tests move them on as a worker would.
+        steps: by queue, as set with the positions.
         state: as of the last resume.
     """
 
@@ -62,6 +63,7 @@ class RecordingListener:
         self.ready: list[int] = []
         self.started: list[int] = []
         self.positions: dict[int, int] = {}
+        self.steps: dict[int, int] = {}
         self.frames: list[bytes] = []
         self.state: DeviceState | None = None
         self.peer = ""
@@ -99,9 +101,11 @@ class RecordingListener:
         assert queue not in self.started
         return self.positions[queue]
 
-    async def set_ring_position(self, queue: int, base: int, packed: bool) -> None:
+    async def set_ring_position(self, queue: int, base: int, packed: bool, step: int = 0) -> None:
         assert self.is_suspended or not self.started
+        assert packed or not step
         self.positions[queue] = base
+        self.steps[queue] = step
 
     async def announce(self, frame: bytes) -> None:
         self.frames.append(frame)
@@ -137,6 +141,13 @@ class Peer:
         self.listener = RecordingListener()
         self.device = Device("relay 1", what, self.listener)
         self.memory = Memory()
+        self.file = -1
+
+    def close_file(self) -> None:
+        """Close the descriptor that came beside the last reply that had one (`file`)."""
+        if self.file >= 0:
+            os.close(self.file)
+        self.file = -1
 
     @property
     def state(self) -> DeviceState:
@@ -150,11 +161,17 @@ class Peer:
         *,
         need_reply: bool = False,
     ) -> bytes | None:
-        """Handle one message; the descriptors are duplicated, as the kernel does it."""
+        """Handle one message; the descriptors are duplicated, as the kernel does it. The reply's bytes."""
         data = encode_request(request, payload or Nothing(), need_reply=need_reply)
         header = Header.unpack(data[:HEADER_SIZE])
         spec = find(header, self.device.offer.protocol_features)
-        return await self.device.handle(header, spec, data[HEADER_SIZE:], [os.dup(fd) for fd in fds])
+        reply = await self.device.handle(header, spec, data[HEADER_SIZE:], [os.dup(fd) for fd in fds])
+        if reply is None:
+            return None
+        if reply.fd >= 0:
+            self.close_file()
+            self.file = reply.fd
+        return reply.data
 
     async def share(self, memory: Memory | None = None) -> None:
         memory = memory or self.memory
@@ -193,6 +210,7 @@ def with_device(test: Callable[[Peer], Coroutine[Any, Any, None]], what: Offer =
         finally:
             await peer.device.close()
             peer.memory.close()
+            peer.close_file()
 
     # Asyncio keeps descriptors of its own while it runs.
     asyncio.run(run())

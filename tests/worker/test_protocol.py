@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from vio4wd.shm.layout import MAX_QUEUE_PAIRS
 from vio4wd.worker.protocol import (
     MAX_MESSAGE,
-    DirtyLog,
+    Area,
     PortRef,
     Queue,
     Region,
@@ -38,7 +38,8 @@ messages = st.one_of(
         queues=st.lists(
             st.builds(Queue, small, small, numbers, numbers, numbers, small, numbers), max_size=3
         ).map(tuple),
-        log=st.none() | st.builds(DirtyLog, small, numbers, numbers),
+        log=st.none() | st.builds(Area, small, numbers, numbers),
+        inflight=st.none() | st.builds(Area, small, numbers, numbers),
     ),
 )
 
@@ -58,8 +59,9 @@ def test_the_largest_relay_fits():
         top,
         top,
         tuple(Region(top, top, top, 99) for _ in range(32)),
-        tuple(Queue(63, 32768, top, top, top, 99, top) for _ in range(MAX_QUEUE_PAIRS)),
-        DirtyLog(99, top, top),
+        tuple(Queue(63, 32768, top, top, top, 99, top, top) for _ in range(MAX_QUEUE_PAIRS)),
+        Area(99, top, top),
+        Area(99, top, top),
     )
     assert len(encode(serve)) < MAX_MESSAGE / 2
 

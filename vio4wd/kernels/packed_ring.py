@@ -8,7 +8,15 @@ of descriptors a chain took. The buffer's id stands in the last descriptor of a 
 from vio4wd.kernels.chains import INDIRECT, NEXT, WRITE, walk_packed
 from vio4wd.kernels.compile import inline, inner
 from vio4wd.kernels.guest_memory import find_region, log_write
-from vio4wd.kernels.memory import load64, load64_acquire, prefetch, store16, store64, store64_release
+from vio4wd.kernels.memory import (
+    load64,
+    load64_acquire,
+    prefetch,
+    store16,
+    store16_release,
+    store64,
+    store64_release,
+)
 from vio4wd.kernels.records import (
     BUFFER,
     FIRST,
@@ -21,13 +29,13 @@ from vio4wd.kernels.records import (
     vring_at,
 )
 from vio4wd.kernels.ring_error import fail
+from vio4wd.shm.inflight import SIZE_AT, STEP_AT, VERSION_AT
 from vio4wd.shm.layout import RING, RING_CHAIN_TOO_LONG, RING_SHORT_CHAIN
 
 _KIND = NEXT | WRITE | INDIRECT
 _AVAIL_BIT = 55  # of a descriptor's second word: flag 7 of the flags at bit 48
 _USED_BIT = 63
-_PUBLISHING = RING.fields["publishing"][1]
-_PUBLISHING_WORD = RING.fields["publishing_word"][1]
+_STEP = RING.fields["step"][1]
 
 
 @inline
@@ -182,36 +190,89 @@ def take_packed(item, vring, scratch, used, segments, write):
 def complete_packed(item, vring, scratch, n):
     """Give the first `n` chains of USED_ID, USED_LENGTH and USED_COUNT back (§2.8.9).
 
-    The guest looks at the first one: it is written last, so that the rest is there when it looks on.
+    The guest looks at the first one: it is written last, so that the rest is there when it looks on. They
+    are written from the last to the first: those that a worker has not come to when it dies are then
+    untouched, and together, and `start_packed` can finish the step that was noted before.
     """
     v = vring_at(vring)
     r = ring_at(v.ring)
+    size, descriptors, log_used = v.size, v.descriptors, v.log_used
     position, wrap = r.used, r.used_wrap
-    first_word = 0
     for i in range(n):
-        length = load64(scratch + USED_LENGTH + 8 * i)
-        flags = wrap << 7 | wrap << 15 | (WRITE if length else 0)
-        word = length | load64(scratch + USED_ID + 8 * i) << 32 | flags << 48
-        if i == 0:
-            first_word = word
-        else:
-            store64(v.descriptors + 16 * position + 8, word)
-            if v.log_used >= 0:
-                log_write(item, v.log_used + 16 * position, 16)
         position += load64(scratch + USED_COUNT + 8 * i)
-        if position >= v.size:
-            position -= v.size
-            wrap ^= 1
-    # Whoever finds the positions advanced must find the descriptor written, or know what to write.
-    first = r.used
-    store64(v.ring + _PUBLISHING_WORD, first_word)
-    store64_release(v.ring + _PUBLISHING, first + 1)
+    while position >= size:
+        position -= size
+        wrap ^= 1
+    step = position | r.used << 16 | wrap << 32 | r.used_wrap << 40
+    store64_release(v.ring + _STEP, step)
+    if v.inflight != 0:
+        store64_release(v.inflight + STEP_AT, step)
+    place, lap = position, wrap
+    for i in range(n - 1, -1, -1):
+        place -= load64(scratch + USED_COUNT + 8 * i)
+        if place < 0:
+            place += size
+            lap ^= 1
+        length = load64(scratch + USED_LENGTH + 8 * i)
+        flags = lap << 7 | lap << 15 | (WRITE if length else 0)
+        word = length | load64(scratch + USED_ID + 8 * i) << 32 | flags << 48
+        store64_release(descriptors + 16 * place + 8, word)
+        if log_used >= 0:  # not before it is written: the page might be sent in between
+            log_write(item, log_used + 16 * place, 16)
     r.last_avail, r.avail_wrap = position, wrap
     r.used, r.used_wrap = position, wrap
-    store64_release(v.descriptors + 16 * first + 8, first_word)
-    store64_release(v.ring + _PUBLISHING, 0)
-    if v.log_used >= 0:  # not before it is written: the page might be sent in between
-        log_write(item, v.log_used + 16 * first, 16)
+
+
+@inner
+def _finish_step(vring, before, wrap_before, after):
+    """Give the chains from `before` up to `after` back, of which the last may have been given back already.
+
+    The guest sees none of them yet. What was written to them is forgotten: their lengths are not known.
+
+    Returns:
+        False: none was given back, so there is nothing to finish.
+    """
+    v = vring_at(vring)
+    for attempt in range(v.size + 1):
+        # Each time the last of those that are still available.
+        place, lap = before, wrap_before
+        last, last_lap, last_id = -1, 0, 0
+        walked = 0
+        while walked < v.size:
+            word = load64_acquire(v.descriptors + 16 * place + 8)
+            if not _is_available(word, lap):
+                break
+            last, last_lap = place, lap
+            more = NEXT
+            while more and walked < v.size:
+                walked += 1
+                place += 1
+                if place == v.size:
+                    place = 0
+                    lap ^= 1
+                last_id = word >> 32 & 0xFFFF
+                more = word >> 48 & NEXT
+                word = load64(v.descriptors + 16 * place + 8)
+            if place == after:
+                break
+        if attempt == 0:
+            if place == after:
+                return False
+            while place != after and walked < v.size:
+                descriptor = v.descriptors + 16 * place + 8
+                word = load64(descriptor)
+                if word >> _AVAIL_BIT & 1 == lap and word >> _USED_BIT & 1 == lap:
+                    store64(descriptor, (word >> 32 & 0xFFFF) << 32 | lap << _AVAIL_BIT | lap << _USED_BIT)
+                walked += 1
+                place += 1
+                if place == v.size:
+                    place = 0
+                    lap ^= 1
+        if last < 0:
+            break
+        word = last_id << 32 | last_lap << _AVAIL_BIT | last_lap << _USED_BIT
+        store64_release(v.descriptors + 16 * last + 8, word)
+    return True
 
 
 @inner
@@ -219,13 +280,22 @@ def start_packed(item, vring):
     """Finish what a worker that died may have left, and tell the guest that it need not kick (§2.8.10)."""
     v = vring_at(vring)
     r = ring_at(v.ring)
-    word = r.publishing_word
-    if 0 < r.publishing <= v.size:
-        descriptor = v.descriptors + 16 * (r.publishing - 1)
-        # Still available in the lap that the word belongs to: it was not written, nor used again since.
-        if _is_available(load64_acquire(descriptor + 8), word >> _AVAIL_BIT & 1):
-            store64_release(descriptor + 8, word)
-    r.publishing = 0
+    position, wrap = r.used, r.used_wrap
+    step = r.step
+    before, wrap_before = step >> 16 & 0xFFFF, step >> 40 & 1
+    if step != 0 and before < v.size and step & 0xFFFF < v.size:
+        position, wrap = step & 0xFFFF, step >> 32 & 1
+        # Still available in the lap that the step began in: it was not written, nor used again since.
+        if _is_available(load64_acquire(v.descriptors + 16 * before + 8), wrap_before):
+            if not _finish_step(vring, before, wrap_before, position):
+                position, wrap = before, wrap_before
+    r.last_avail, r.avail_wrap = position, wrap
+    r.used, r.used_wrap = position, wrap
+    store64_release(v.ring + _STEP, 0)
+    if v.inflight != 0:
+        store64(v.inflight + STEP_AT, position | position << 16 | wrap << 32 | wrap << 40)
+        store16(v.inflight + SIZE_AT, v.size)
+        store16_release(v.inflight + VERSION_AT, 1)
     store16(v.used + 2, 1)  # RING_EVENT_FLAGS_DISABLE
     if v.log_used >= 0:  # it may not have marked what it wrote last
         log_write(item, v.log_used, 16 * v.size)

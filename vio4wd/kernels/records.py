@@ -66,6 +66,7 @@ VRING = np.dtype(
         ("ring", "i8"),  # address of the shared layout.RING
         ("call_fd", "i8"),  # eventfd, -1: none
         ("log_used", "i8"),  # guest-physical address of `used` for the dirty log, -1: none
+        ("inflight", "i8"),  # address of the queue's part of the frontend's in-flight memory, 0: none
         ("index", "i8"),
         ("drain", "i8"),  # VM->VF: 1: the queue is started but disabled, its packets are dropped
         ("cursor", "i8"),  # within a burst: next available entry to look at,

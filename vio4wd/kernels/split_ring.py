@@ -29,6 +29,7 @@ from vio4wd.kernels.records import (
     vring_at,
 )
 from vio4wd.kernels.ring_error import fail
+from vio4wd.shm.inflight import SIZE_AT, USED_AT, VERSION_AT
 from vio4wd.shm.layout import RING_BAD_AVAIL_INDEX, RING_BAD_HEAD, RING_SHORT_CHAIN
 
 _KIND = NEXT | WRITE | INDIRECT  # what makes a descriptor other than one readable buffer
@@ -170,6 +171,8 @@ def complete_split(item, vring, scratch, n):
     r.last_avail = (r.last_avail + n) & 0xFFFF
     r.used = (used + n) & 0xFFFF
     store16_release(v.used + 2, r.used)
+    if v.inflight != 0:
+        store16_release(v.inflight + USED_AT, r.used)
     # Last of all: a page that was marked before it was written may have been sent in between.
     if v.log_used >= 0:
         for i in range(n):
@@ -189,6 +192,10 @@ def start_split(item, vring):
     else:
         r.used = r.last_avail
     store16_release(v.used + 2, r.used)
+    if v.inflight != 0:
+        store16(v.inflight + USED_AT, r.used)
+        store16(v.inflight + SIZE_AT, v.size)
+        store16_release(v.inflight + VERSION_AT, 1)
     store16(v.used, 1)  # VIRTQ_USED_F_NO_NOTIFY
     if v.log_used >= 0:  # it may not have marked what it wrote last
         log_write(item, v.log_used, 4 + 8 * v.size)

@@ -24,13 +24,16 @@ class Guest:
         features: mask of the feature bits (`Virtio`) that the guest acknowledged.
         memory: number of the state of its memory table, unique within the relay.
         queues: those that are started, by index.
+        log: the dirty log.
+        inflight: where to note how far the queues are.
     """
 
     features: int
     memory: int
     regions: tuple[protocol.Region, ...]
     queues: tuple[protocol.Queue, ...]
-    log: protocol.DirtyLog | None = None
+    log: protocol.Area | None = None
+    inflight: protocol.Area | None = None
 
     @property
     def receive_queues(self) -> tuple[protocol.Queue, ...]:
@@ -90,9 +93,18 @@ def serve_message(
         dataclasses.replace(queue, call_fd=place(queue.call_fd) if queue.call_fd >= 0 else -1)
         for queue in queues
     )
-    log = dataclasses.replace(guest.log, fd=place(guest.log.fd)) if guest.log is not None else None
+    log, inflight = (
+        None if area is None else dataclasses.replace(area, fd=place(area.fd))
+        for area in (guest.log, guest.inflight)
+    )
     message = dataclasses.replace(
-        message, features=guest.features, memory=guest.memory, regions=regions, queues=served, log=log
+        message,
+        features=guest.features,
+        memory=guest.memory,
+        regions=regions,
+        queues=served,
+        log=log,
+        inflight=inflight,
     )
     return message, fds
 

@@ -11,7 +11,7 @@ from vio4wd.master.relay import Relay
 from vio4wd.master.service import RelayError
 from vio4wd.shm import layout
 from vio4wd.vhost.state import DeviceState
-from vio4wd.worker.protocol import DirtyLog, Queue, Region
+from vio4wd.worker.protocol import Area, Queue, Region
 
 _log = logging.getLogger(__name__)
 
@@ -58,10 +58,10 @@ class GuestListener:
         position = rings.read_position(self._tables, self._relay.number, queue)
         return rings.encode_base(position, packed=packed)
 
-    async def set_ring_position(self, queue: int, base: int, packed: bool) -> None:
+    async def set_ring_position(self, queue: int, base: int, packed: bool, step: int = 0) -> None:
         """Where the queue begins."""
         position = rings.decode_base(base, packed=packed)
-        rings.write_position(self._tables, self._relay.number, queue, position)
+        rings.write_position(self._tables, self._relay.number, queue, position, step)
 
     async def announce(self, frame: bytes) -> None:
         """Send the frame to the VF."""
@@ -82,9 +82,8 @@ class GuestListener:
 
 def as_guest(state: DeviceState) -> Guest:
     """The view of a device that a relay serves: its memory and the queues that are started."""
-    log = None
-    if state.logging and state.log is not None:
-        log = DirtyLog(state.log.fd, state.log.size, state.log.offset)
+    log = state.log if state.logging else None
+    inflight = state.inflight
     return Guest(
         features=int(state.features),
         memory=state.memory_number,
@@ -101,9 +100,11 @@ def as_guest(state: DeviceState) -> Guest:
                 queue.used,
                 queue.call_fd,
                 queue.log_used,
+                inflight.part(queue.index, queue.size, packed=state.packed) if inflight else -1,
                 queue.enabled,
             )
             for queue in state.started_queues()
         ),
-        log=log,
+        log=None if log is None else Area(log.fd, log.size, log.offset),
+        inflight=None if inflight is None else Area(inflight.fd, inflight.size, inflight.offset),
     )

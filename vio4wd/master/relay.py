@@ -138,6 +138,10 @@ class Relay:
         """Returns when no worker touches the guest's memory and rings any more."""
         async with self.lock:
             await self._service.release()
+            if self._service.harmed and self._guest is not None:
+                # A worker died: another one finds out where the rings stand, before the frontend asks.
+                await self._settle()
+                await self._service.release()
             self._guest = None
             self._publish_guest()
 

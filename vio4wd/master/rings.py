@@ -54,12 +54,16 @@ def read_position(tables: layout.Tables, relay: int, queue: int) -> Position:
     )
 
 
-def write_position(tables: layout.Tables, relay: int, queue: int, position: Position) -> None:
-    """Set where the next worker begins; an error that stopped the ring is forgiven."""
+def write_position(tables: layout.Tables, relay: int, queue: int, position: Position, step: int = 0) -> None:
+    """Set where the next worker begins; an error that stopped the ring is forgiven.
+
+    Args:
+        step: which led there, if it may not have been finished (`layout.RING.step`).
+    """
     ring = tables["rings"][relay][queue]
     for name, value in dataclasses.asdict(position).items():
         ring[name] = value
     ring["signalled"] = -1
-    ring["publishing"] = 0
+    ring["step"] = step
     ring["error"] = layout.RING_OK
     ring["error_detail"] = 0

@@ -203,10 +203,10 @@ RING = _block(
         ("used", "i8"),  # next used entry to write, likewise
         ("avail_wrap", "i8"),  # packed: wrap counter of last_avail (0 or 1)
         ("used_wrap", "i8"),  # packed: wrap counter of used
-        # Packed: position + 1 of a descriptor that is being published, 0: none, and the word to write there,
-        # for the next owner if this one dies on the way.
-        ("publishing", "i8"),
-        ("publishing_word", "i8"),
+        # Packed: what is being given back, or was last, for the next owner if this one dies on the way.
+        # Bits 0-15: position behind it; 16-31: where it begins; 32-39, 40-47: wrap counters of the two.
+        # 0: nothing since `used` was set.
+        ("step", "i8"),
         ("signalled", "i8"),  # split: used index at the last interrupt (event index); -1: none yet
         ("error", "i8"),  # RING_*: why the ring was stopped
         ("error_detail", "i8"),  # the offending value

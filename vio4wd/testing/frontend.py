@@ -18,6 +18,7 @@ from typing import Final, Self, TypeVar
 from vio4wd.vhost.features import Protocol, Virtio
 from vio4wd.vhost.messages import HEADER_SIZE, Request, decode_reply, encode_request
 from vio4wd.vhost.payloads import (
+    InflightArea,
     Nothing,
     Number,
     Payload,
@@ -191,6 +192,13 @@ class Frontend:
             finally:
                 os.close(fd)
         self.send(Request.SET_VRING_ENABLE, VringState(index, 1))
+
+    def get_inflight(self, queues: int, queue_size: int) -> tuple[InflightArea, int]:
+        """Have the backend make in-flight memory: where it lies, and its descriptor, the caller's."""
+        self.send(Request.GET_INFLIGHT_FD, InflightArea(0, 0, queues, queue_size))
+        header, fds, _, _ = socket.recv_fds(self.sock, HEADER_SIZE, 1)
+        _, size = decode_reply(header)
+        return InflightArea.unpack(self._receive_exactly(size)), fds[0]
 
     def stop_queue(self, index: int) -> int:
         """Stop a queue; the position it was left at."""

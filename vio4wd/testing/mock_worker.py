@@ -22,6 +22,7 @@ from vio4wd.kernels.records import CONTEXT, ITEM, REGION, SCRATCH_SIZE, VRING
 from vio4wd.kernels.relay_loop import run
 from vio4wd.kernels.ring_set_up import set_up
 from vio4wd.shm import layout
+from vio4wd.shm.inflight import PACKED_HEADER
 from vio4wd.testing.guest_memory import GUARD, PATTERN, OutOfBoundsError
 from vio4wd.testing.mock_guest import MockGuest
 from vio4wd.testing.mock_pool import ALLOC_BULK, FREE_BULK, RX_BURST, TX_BURST, MockPool, MockPort
@@ -42,11 +43,13 @@ class MockWorker:
         offloads: fields of records.ITEM that say who may ask for and who can do what.
         interrupts: give each queue an eventfd.
         log_size: bytes of a dirty bitmap, 0: nothing is logged.
+        tracked: the guests' frontend keeps in-flight memory.
 
     Attributes:
         rings: records of layout.RING, one a queue.
         counters: the record of layout.DIRECTION.
         log: the dirty bitmap.
+        inflight: for each queue the header of its part of the in-flight memory, as bytes (`shm.inflight`).
     """
 
     def __init__(
@@ -59,11 +62,13 @@ class MockWorker:
         offloads: Mapping[str, int] = MappingProxyType({}),
         interrupts: bool = False,
         log_size: int = 0,
+        tracked: bool = False,
     ) -> None:
         self.rings = np.zeros(len(guests), layout.RING)
         self.counters = np.zeros(1, layout.DIRECTION)[0]
         self._log_block = _guarded(log_size)
         self.log = self._log_block[:log_size]
+        self.inflight = np.zeros((len(guests), PACKED_HEADER), np.uint8)
         self._guests = guests  # whose memory the records point to
         self._eventfds = [os.eventfd(0, os.EFD_NONBLOCK) for _ in guests] if interrupts else []
         self._one = np.ones(1, np.int64)
@@ -73,6 +78,8 @@ class MockWorker:
         self._vrings = np.zeros(len(guests), VRING)
         for index, guest in enumerate(guests):
             self._set_up_queue(index, guest, direction)
+            if tracked:
+                self._vrings[index]["inflight"] = self.inflight[index].ctypes.data
         self._regions = _regions(guests[0]) if guests else np.zeros(0, REGION)
         self._item = np.zeros(1, ITEM)
         self._order = np.array([self._item.ctypes.data], np.int64)

@@ -20,7 +20,7 @@ from typing import Final
 from vio4wd.vhost.device import Device
 from vio4wd.vhost.errors import ViolationError
 from vio4wd.vhost.fds import close_all
-from vio4wd.vhost.messages import HEADER_SIZE, MAX_FDS, Header
+from vio4wd.vhost.messages import HEADER_SIZE, MAX_FDS, Header, Reply
 from vio4wd.vhost.requests import find
 
 _log = logging.getLogger(__name__)
@@ -116,13 +116,21 @@ class Connection:
         if len(self._fds) > MAX_FDS:
             raise ViolationError(f"more than {MAX_FDS} descriptors with one message")
 
-    async def _send(self, data: bytes) -> None:
-        while data:
-            try:
-                data = data[self._sock.send(data) :]
-            except BlockingIOError:
-                await self._device.settle()
-                await self._wait(asyncio.get_running_loop().add_writer)
+    async def _send(self, reply: Reply) -> None:
+        data = reply.data
+        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [reply.fd]))]
+        if reply.fd < 0:
+            ancillary.clear()
+        try:
+            while data:
+                try:
+                    data = data[self._sock.sendmsg([data], ancillary) :]
+                    ancillary.clear()  # the descriptor has gone with the first byte
+                except BlockingIOError:
+                    await self._device.settle()
+                    await self._wait(asyncio.get_running_loop().add_writer)
+        finally:
+            close_all([reply.fd])
 
     async def _wait(self, add: Callable[..., object]) -> None:
         """Wait until the socket can be read or written, as `add` (add_reader or add_writer) sees it."""

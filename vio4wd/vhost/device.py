@@ -17,9 +17,10 @@ from typing import Final
 from vio4wd.vhost.errors import RefusedError, ViolationError
 from vio4wd.vhost.fds import close_all
 from vio4wd.vhost.features import Offer, Protocol
+from vio4wd.vhost.inflight import check_step
 from vio4wd.vhost.listener import Listener
-from vio4wd.vhost.messages import Header, encode_reply
-from vio4wd.vhost.payloads import Number, Payload
+from vio4wd.vhost.messages import Header, Reply, encode_reply
+from vio4wd.vhost.payloads import Number, Payload, WithFile
 from vio4wd.vhost.requests import Spec, Touches
 from vio4wd.vhost.rings import Vring
 from vio4wd.vhost.state import DeviceState
@@ -30,6 +31,11 @@ _log = logging.getLogger(__name__)
 _MAX_REFUSALS: Final = 64
 #: Queues of a frontend that did not negotiate more: one pair.
 _QUEUES_WITHOUT_MQ: Final = 2
+
+#: Position of a packed ring that is new, with and without its upper half.
+_NEW_PACKED: Final = (0x8000_8000, 0x8000)
+#: Flag of a packed descriptor; in the first lap only the device sets it (virtio 1.3 §2.8.1).
+_USED: Final = 0x8000
 
 #: What of the state the listener serves; it must hear of it when this changes.
 View = tuple[object, ...]
@@ -56,7 +62,7 @@ class Device:
         self._faults_told = [""] * len(self.state.vrings)
         self._refusals = 0
 
-    async def handle(self, header: Header, spec: Spec, data: bytes, fds: list[int]) -> bytes | None:
+    async def handle(self, header: Header, spec: Spec, data: bytes, fds: list[int]) -> Reply | None:
         """Do what a message says.
 
         Args:
@@ -64,7 +70,7 @@ class Device:
             fds: descriptors that came with it; all of them are taken over, and the list is emptied.
 
         Returns:
-            The bytes of the reply, if it gets one.
+            The reply, if it gets one.
 
         Raises:
             ViolationError: the connection must be closed.
@@ -77,15 +83,19 @@ class Device:
                 raise ViolationError(f"{_MAX_REFUSALS} requests were refused, the last: {refusal}") from None
             _log.warning("%s: %s refused: %s", self.name, header.name, refusal)
             reply = Number(1)
-            return encode_reply(header.request, reply) if header.need_reply else None
+            return Reply(encode_reply(header.request, reply)) if header.need_reply else None
         finally:
             close_all(fds)
             fds.clear()
         if reply is None and header.need_reply:
             reply = Number(0)
-        return None if reply is None else encode_reply(header.request, reply)
+        if isinstance(reply, WithFile):
+            return Reply(encode_reply(header.request, reply.payload), reply.fd)
+        return None if reply is None else Reply(encode_reply(header.request, reply))
 
-    async def _handle(self, header: Header, spec: Spec, data: bytes, fds: list[int]) -> Payload | None:
+    async def _handle(
+        self, header: Header, spec: Spec, data: bytes, fds: list[int]
+    ) -> Payload | WithFile | None:
         if not spec.min_fds <= len(fds) <= spec.max_fds:
             raise ViolationError(f"{header.name} with {len(fds)} descriptors")
         payload = spec.payload.unpack(data)
@@ -144,8 +154,14 @@ class Device:
         """Stop a queue; the position it was left at, as GET_VRING_BASE encodes it."""
         if vring.base is None:
             vring.base = await self.listener.ring_position(vring.index, self.state.packed)
+        self.forget_position(vring)
         vring.stop()
         return vring.base
+
+    def forget_position(self, vring: Vring) -> None:
+        """The frontend ends a queue in order: where it stood must not be found in the in-flight memory."""
+        if vring.started and self.state.inflight is not None:
+            self.state.inflight.forget(vring.index)
 
     async def _suspend(self) -> None:
         await self.listener.suspend()
@@ -154,20 +170,48 @@ class Device:
     async def _set_position(self, vring: Vring, base: int) -> None:
         """Hand the position that the frontend gave on to the listener.
 
-        For a split ring the used ring in guest memory has the last word: a backend that died, and whose
-        place we take, may have left more behind than the frontend knows. What was taken from the ring but
-        not given back is then taken again.
+        A backend that died, and whose place we take, may have left more behind than the frontend knows. So
+        the used ring in guest memory has the last word for a split ring, and for a packed one what the
+        backend noted, if the frontend kept it. What was taken from the ring but not given back is then
+        taken again.
         """
-        if not self.state.packed:
-            used = self.state.memory.read_u16(vring.used + 2)
-            if used is not None and used != base & 0xFFFF:
-                _log.info(
-                    "%s: queue %d begins at %d, where its used ring stands, not at %d",
-                    *(self.name, vring.index, used, base),
-                )
-                base = used
-        await self.listener.set_ring_position(vring.index, base, self.state.packed)
+        step = 0
+        found = self._noted(vring) if self.state.packed else self._used_index(vring)
+        if found is not None:
+            place, step = found
+            # Some frontends know only one half of a packed ring's position, the lower.
+            if (place ^ base) & 0xFFFF:
+                _log.info("%s: queue %d begins at %#x, not at %#x", self.name, vring.index, place, base)
+                base = place
+        await self.listener.set_ring_position(vring.index, base, self.state.packed, step)
         vring.base = None
+
+    def _used_index(self, vring: Vring) -> tuple[int, int] | None:
+        used = self.state.memory.read_u16(vring.used + 2)
+        return None if used is None else (used, 0)
+
+    def _noted(self, vring: Vring) -> tuple[int, int] | None:
+        """What the backend before noted of a packed ring: position and step as `inflight.check_step`."""
+        inflight = self.state.inflight
+        step = inflight.step(vring.index, vring.size) if inflight is not None else None
+        if step is None:
+            self._doubt(vring)
+            return None
+        found = check_step(step, vring.size)
+        if found is None:
+            _log.warning("%s: queue %d: its in-flight memory makes no sense", self.name, vring.index)
+        return found
+
+    def _doubt(self, vring: Vring) -> None:
+        """Tell if a packed ring is to begin at its start although it was in use."""
+        ends = (vring.descriptors, vring.descriptors + 16 * (vring.size - 1))
+        flags = [self.state.memory.read_u16(descriptor + 14) or 0 for descriptor in ends]
+        if vring.base in _NEW_PACKED and any(one & _USED for one in flags):
+            _log.warning(
+                "%s: queue %d is to begin at its start, but its packed ring was in use; unless the backend"
+                " before stopped right there, the guest must set its device up anew",
+                *(self.name, vring.index),
+            )
 
     def _tell_faults(self) -> None:
         faults = [vring.fault for vring in self.state.vrings]
@@ -185,4 +229,5 @@ class Device:
             )
             for vring in state.started_queues()
         )
-        return (state.features, state.memory_number, state.log, queues) if queues else ()
+        served = (state.features, state.memory_number, state.log, state.inflight, queues)
+        return served if queues else ()

@@ -149,6 +149,8 @@ _NO: Final = Support.NO
 _OFFLOAD: Final = "an offload: offered with `--enable-tso`"
 _CONTROL: Final = "the control queue is served by the frontend; offered so that old frontends let it pass"
 _RSS: Final = "steering among the guest's queues is the relay's own, by flow"
+_NOTHING_TO_ASK: Final = "nothing to ask for: no IOTLB, no registers, no configuration space of ours"
+_POST_COPY: Final = "post-copy: a page not yet there would stop a worker and all relays on its CPU"
 _COAL: Final = "the data path polls; it interrupts the guest at most once a burst"
 
 VIRTIO_FEATURES: Final = (
@@ -212,14 +214,14 @@ PROTOCOL_FEATURES: Final = (
     Feature(Protocol.RARP, _YES, "announces guests that cannot do so themselves after a migration"),
     Feature(Protocol.REPLY_ACK, _YES, "a request can be answered with its outcome"),
     Feature(Protocol.NET_MTU, _SWITCHED, "the frontend tells the guest's MTU; goes with VIRTIO_NET_F_MTU"),
-    Feature(Protocol.BACKEND_REQ, _NO, "there is nothing a relay would ask of the frontend"),
+    Feature(Protocol.BACKEND_REQ, _NO, _NOTHING_TO_ASK),
     Feature(Protocol.CROSS_ENDIAN, _NO, "guests of the host's byte order only"),
     Feature(Protocol.CRYPTO_SESSION, _NO, "for crypto devices"),
-    Feature(Protocol.PAGEFAULT, _NO, "post-copy: several processes map the guest, a userfaultfd covers one"),
+    Feature(Protocol.PAGEFAULT, _NO, _POST_COPY),
     Feature(Protocol.CONFIG, _NO, "the frontend keeps a network device's configuration space"),
     Feature(Protocol.BACKEND_SEND_FD, _NO, "there is nothing to send"),
     Feature(Protocol.HOST_NOTIFIER, _NO, "for devices that are hardware"),
-    Feature(Protocol.INFLIGHT_SHMFD, _NO, "queues are served in order: the used index says what is open"),
+    Feature(Protocol.INFLIGHT_SHMFD, _YES, "the frontend keeps where its rings stand, should we be killed"),
     Feature(Protocol.RESET_DEVICE, _YES, "the guest was reset"),
     Feature(Protocol.INBAND_NOTIFICATIONS, _NO, "for simulations; the data path polls"),
     Feature(Protocol.CONFIGURE_MEM_SLOTS, _YES, "memory can be added and removed, up to 32 regions"),

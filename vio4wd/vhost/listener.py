@@ -34,10 +34,14 @@ class Listener(Protocol):
     async def ring_position(self, queue: int, packed: bool) -> int:
         """Where the queue was left, as GET_VRING_BASE encodes it. Only while the queue is not served."""
 
-    async def set_ring_position(self, queue: int, base: int, packed: bool) -> None:
+    async def set_ring_position(self, queue: int, base: int, packed: bool, step: int = 0) -> None:
         """Begin the queue here (encoded as in SET_VRING_BASE). Only just before `resume`.
 
         The listener keeps positions until they are set again or the frontend is gone.
+
+        Args:
+            step: of a packed queue: the last of a backend that died, which may not have been finished; it
+                leads to `base` (`layout.RING.step`). 0: none.
         """
 
     async def announce(self, frame: bytes) -> None:

@@ -1,13 +1,16 @@
-"""Messages about guest memory and the log of what is written to it."""
+"""Messages about guest memory, the log of what is written to it, and the memory that outlives us."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vio4wd.shm.inflight import ALIGNMENT
+from vio4wd.vhost import inflight
 from vio4wd.vhost.errors import ViolationError
 from vio4wd.vhost.fds import check_eventfd
 from vio4wd.vhost.memory import ADDRESS_LIMIT, MAX_REGIONS, PAGE, check_file
-from vio4wd.vhost.payloads import LogArea, Nothing, Number, Regions, SingleRegion
+from vio4wd.vhost.payloads import InflightArea, LogArea, Nothing, Number, Regions, SingleRegion, WithFile
+from vio4wd.vhost.rings import MAX_SIZE
 from vio4wd.vhost.state import DirtyLog
 
 if TYPE_CHECKING:
@@ -70,3 +73,39 @@ async def set_log_fd(device: Device, payload: Nothing, fds: list[int]) -> None:
     """
     check_eventfd(fds[0])
     device.state.set_log_fd(fds.pop())
+
+
+async def get_inflight_fd(device: Device, payload: InflightArea, fds: list[int]) -> WithFile:
+    """GET_INFLIGHT_FD: memory for the frontend to keep, in which rings can be followed.
+
+    Raises:
+        ViolationError: for no queue, more than there may be, or queues of no entry or too many.
+    """
+    _check_queues(device, payload)
+    fd, size = inflight.create(payload.queues, payload.queue_size, packed=device.state.packed)
+    return WithFile(InflightArea(size, 0, payload.queues, payload.queue_size), fd)
+
+
+async def set_inflight_fd(device: Device, payload: InflightArea, fds: list[int]) -> None:
+    """SET_INFLIGHT_FD: where to note how far each ring is; a backend that died may have noted it.
+
+    Raises:
+        ViolationError: as GET_INFLIGHT_FD; too small for the queues, not aligned, larger than its file.
+    """
+    _check_queues(device, payload)
+    what = f"in-flight memory of {payload.size:#x} bytes at offset {payload.offset:#x}"
+    packed = device.state.packed
+    need = inflight.area_size(payload.queues, payload.queue_size, packed=packed)
+    if payload.size < need:
+        raise ViolationError(f"{what}: {need:#x} are needed")
+    if payload.offset % ALIGNMENT or payload.offset + payload.size > ADDRESS_LIMIT:
+        raise ViolationError(f"{what}: not aligned to {ALIGNMENT}, or beyond 2^63")
+    check_file(fds[0], payload.offset, payload.size, what)
+    area = (payload.size, payload.offset, payload.queues, payload.queue_size)
+    device.state.set_inflight(inflight.Inflight(fds.pop(), *area, packed))
+
+
+def _check_queues(device: Device, payload: InflightArea) -> None:
+    if not payload.queues or not 0 < payload.queue_size <= MAX_SIZE:
+        raise ViolationError(f"in-flight memory for {payload.queues} queues of {payload.queue_size} entries")
+    device.queue(payload.queues - 1)

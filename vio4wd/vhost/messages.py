@@ -123,6 +123,19 @@ class Header:
 _FORMAT: Final = struct.Struct("=III")
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Reply:
+    """Our answer as it is to be sent.
+
+    Attributes:
+        data: its bytes.
+        fd: the descriptor that goes beside them, for the sender to close; -1: none.
+    """
+
+    data: bytes
+    fd: int = -1
+
+
 def encode_reply(request: int, payload: Payload) -> bytes:
     """The bytes of our answer to a request."""
     data = payload.pack()

@@ -81,6 +81,8 @@ async def reset_owner(device: Device, payload: Nothing, fds: list[int]) -> None:
 
 async def reset_device(device: Device, payload: Nothing, fds: list[int]) -> None:
     """RESET_DEVICE: back to the state before the features were negotiated, but with the same frontend."""
+    for vring in device.state.vrings:
+        device.forget_position(vring)
     device.state.reset()
 
 

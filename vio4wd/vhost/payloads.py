@@ -205,6 +205,38 @@ class LogArea:
         return cls(*cls._FORMAT.unpack(data))
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class InflightArea:
+    """Where the in-flight memory lies in its file, and for what queues ("inflight description").
+
+    All frontends send it as C lays it out, with four bytes of padding at the end.
+    """
+
+    size: int
+    offset: int
+    queues: int
+    queue_size: int
+
+    _FORMAT: ClassVar = struct.Struct("=QQHH4x")
+    SIZES: ClassVar[frozenset[int]] = frozenset({24})
+
+    def pack(self) -> bytes:
+        return self._FORMAT.pack(self.size, self.offset, self.queues, self.queue_size)
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Self:
+        _check_size(cls, data)
+        return cls(*cls._FORMAT.unpack(data))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class WithFile:
+    """A reply and the descriptor that goes beside it, which is whose the reply is."""
+
+    payload: Payload
+    fd: int
+
+
 def _check_size(kind: type[Payload], data: bytes) -> None:
     if len(data) not in kind.SIZES:
         raise ViolationError(f"payload of {len(data)} bytes, not {sorted(kind.SIZES)}")

@@ -15,6 +15,7 @@ from vio4wd.vhost.errors import ViolationError
 from vio4wd.vhost.features import Protocol
 from vio4wd.vhost.messages import MAX_FDS, Header, Request
 from vio4wd.vhost.payloads import (
+    InflightArea,
     LogArea,
     Nothing,
     Number,
@@ -24,6 +25,7 @@ from vio4wd.vhost.payloads import (
     VringAddress,
     VringFile,
     VringState,
+    WithFile,
 )
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
 #: Does what a message says to the device. It takes the descriptors it keeps out of the list and returns
 #: the reply of messages that have one. When it raises, nothing has changed.
-Handler = Callable[["Device", Any, list[int]], Awaitable[Payload | None]]
+Handler = Callable[["Device", Any, list[int]], Awaitable[Payload | WithFile | None]]
 
 
 class Touches(enum.Enum):
@@ -94,6 +96,8 @@ REQUESTS: Final[dict[Request, Spec]] = {
     _R.SET_VRING_ENABLE: Spec(VringState, _q.set_vring_enable, _RING),
     _R.SEND_RARP: Spec(Number, _n.send_rarp, needs=Protocol.RARP),
     _R.NET_SET_MTU: Spec(Number, _n.net_set_mtu, needs=Protocol.NET_MTU),
+    _R.GET_INFLIGHT_FD: Spec(InflightArea, _m.get_inflight_fd, needs=Protocol.INFLIGHT_SHMFD),
+    _R.SET_INFLIGHT_FD: Spec(InflightArea, _m.set_inflight_fd, _DEVICE, Protocol.INFLIGHT_SHMFD, 1, 1),
     _R.RESET_DEVICE: Spec(Nothing, _n.reset_device, _DEVICE, Protocol.RESET_DEVICE),
     _R.GET_MAX_MEM_SLOTS: Spec(Nothing, _m.get_max_mem_slots, needs=_SLOTS),
     _R.ADD_MEM_REG: Spec(SingleRegion, _m.add_mem_reg, _DEVICE, _SLOTS, 1, 1),
@@ -114,8 +118,6 @@ LEFT_OUT: Final[dict[Request, Protocol | str]] = {
     _R.POSTCOPY_ADVISE: Protocol.PAGEFAULT,
     _R.POSTCOPY_LISTEN: Protocol.PAGEFAULT,
     _R.POSTCOPY_END: Protocol.PAGEFAULT,
-    _R.GET_INFLIGHT_FD: Protocol.INFLIGHT_SHMFD,
-    _R.SET_INFLIGHT_FD: Protocol.INFLIGHT_SHMFD,
     _R.GPU_SET_SOCKET: "for graphics devices",
     _R.VRING_KICK: Protocol.INBAND_NOTIFICATIONS,
     _R.GET_SHARED_OBJECT: Protocol.SHARED_OBJECT,

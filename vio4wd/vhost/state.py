@@ -7,6 +7,7 @@ from typing import Final
 
 from vio4wd.vhost.fds import close_all
 from vio4wd.vhost.features import Protocol, Virtio, header_size
+from vio4wd.vhost.inflight import Inflight
 from vio4wd.vhost.memory import MemoryRegion, MemoryTable
 from vio4wd.vhost.rings import Vring
 
@@ -42,6 +43,7 @@ class DeviceState:
         memory: the guest's memory.
         vrings: 64 of them, by queue number.
         log: where to log written pages while `logging`, None: nowhere.
+        inflight: where to note how far each ring is, None: nowhere.
         log_fd: eventfd that tells the frontend that the log has changed, -1: none.
         mtu: in bytes, as the frontend told the guest, 0: not told.
         status: device status bits; counts only if the frontend took `Protocol.STATUS`.
@@ -53,6 +55,7 @@ class DeviceState:
         self.memory = MemoryTable()
         self.vrings = tuple(Vring(index) for index in range(MAX_QUEUES))
         self.log: DirtyLog | None = None
+        self.inflight: Inflight | None = None
         self.log_fd = -1
         self.mtu = 0
         self.status = 0
@@ -105,6 +108,11 @@ class DeviceState:
         old, self.log = self.log, log
         close_all([old.fd] if old else [])
 
+    def set_inflight(self, inflight: Inflight | None) -> None:
+        """Put this memory in the place of the present one, which is closed."""
+        old, self.inflight = self.inflight, inflight
+        close_all([old.fd] if old else [])
+
     def set_log_fd(self, fd: int) -> None:
         """Put this eventfd in the place of the present one, which is closed."""
         old, self.log_fd = self.log_fd, fd
@@ -113,7 +121,7 @@ class DeviceState:
     def reset(self) -> None:
         """The device as the guest finds it after a reset: what belongs to the connection stays.
 
-        That is the protocol features, the memory table, the log, and the interrupts.
+        That is the protocol features, the memory table, the log, the in-flight memory, and the interrupts.
         """
         self.features = 0
         self.status = 0
@@ -127,6 +135,7 @@ class DeviceState:
         self.mtu = 0
         self.memory.close()
         self.set_log(None)
+        self.set_inflight(None)
         self.set_log_fd(-1)
         for vring in self.vrings:
             vring.close()

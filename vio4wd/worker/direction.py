@@ -24,7 +24,7 @@ from vio4wd.shm.segment import Segment
 from vio4wd.vhost.features import Virtio, header_size
 from vio4wd.worker.guest import GuestMemory, Mapping
 from vio4wd.worker.lanes import vf_queue_of, vf_queues_of
-from vio4wd.worker.protocol import PortRef, Queue, Serve
+from vio4wd.worker.protocol import Area, PortRef, Queue, Serve
 
 _CHECKSUMS = ethdev.TX_IPV4_CHECKSUM | ethdev.TX_TCP_CHECKSUM | ethdev.TX_UDP_CHECKSUM
 
@@ -68,7 +68,7 @@ class Direction:
         """
         self.key = (serve.relay, serve.direction, serve.lane)
         self.memory = None
-        self._log: Mapping | None = None
+        self._areas: list[Mapping] = []
         self._pool: Pool | None = None
         self._call_fds: list[int] = []
         self._segment = segment
@@ -143,9 +143,9 @@ class Direction:
         for name in ("start", "end", "delta"):
             item[f"region_{name}"] = memory.regions[0][name]
         if serve.log is not None:
-            self._log = Mapping(fds[serve.log.fd], serve.log.offset, serve.log.size)
-            item["log"] = self._log.address
+            item["log"] = self._map(serve.log, fds)
             item["log_size"] = serve.log.size
+        inflight = 0 if serve.inflight is None else self._map(serve.inflight, fds)
         packed = bool(serve.features & Virtio.RING_PACKED)
         for vring, queue in zip(self._vrings, queues, strict=True):
             sizes = _ring_sizes(queue, packed)
@@ -162,6 +162,7 @@ class Direction:
             if serve.log is not None:
                 # A packed ring is written where it is read; its used entries need no address of their own.
                 vring["log_used"] = queue.descriptors if packed else queue.log_used
+            vring["inflight"] = inflight + queue.inflight if inflight and queue.inflight >= 0 else 0
             vring["call_fd"] = -1
             if queue.call_fd >= 0:
                 self._call_fds.append(os.dup(fds[queue.call_fd]))
@@ -171,6 +172,11 @@ class Direction:
             # Who served the ring before may have died between giving buffers back and saying so.
             with contextlib.suppress(BlockingIOError):  # nobody has read it for 2^64 times
                 os.eventfd_write(fd, 1)
+
+    def _map(self, area: Area, fds: Sequence[int]) -> int:
+        """Map memory beside the guest's; its address."""
+        self._areas.append(Mapping(fds[area.fd], area.offset, area.size))
+        return self._areas[-1].address
 
     def give_up_memory(self) -> None:
         """Stop the rings: the guest's memory is gone (its file was truncated)."""
@@ -184,9 +190,8 @@ class Direction:
         if self.memory is not None:
             self.memory.release()
             self.memory = None
-        if self._log is not None:
-            self._log.close()
-            self._log = None
+        while self._areas:
+            self._areas.pop().close()
         if self._pool is not None:
             self._pool.flush()  # what this core's cache holds would be missing elsewhere
             self._pool = None

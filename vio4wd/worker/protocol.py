@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 
 #: Longest message in bytes; a relay with 32 queue pairs and 32 memory regions needs some 10 KiB.
 MAX_MESSAGE: Final = 65536
-#: Most file descriptors beside one message: a region each, an interrupt each, the dirty log.
+#: Most file descriptors beside one message: a region each, an interrupt each, dirty log, in-flight memory.
 MAX_FDS: Final = 128
 
 
@@ -65,6 +65,7 @@ class Queue:
         index: number in the device (even: the guest receives, odd: it transmits).
         call_fd: eventfd that interrupts the guest, as `Region.fd`; -1: the guest polls.
         log_used: guest-physical address of the used ring for the dirty log, -1: not logged.
+        inflight: where its part of the in-flight memory begins there, -1: it has none.
         enabled: whether packets pass; of a transmit queue that is only started they are taken and dropped.
     """
 
@@ -75,12 +76,13 @@ class Queue:
     used: int
     call_fd: int
     log_used: int = -1
+    inflight: int = -1
     enabled: bool = True
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class DirtyLog:
-    """The bitmap of written pages of a guest under migration (VHOST_USER_SET_LOG_BASE).
+class Area:
+    """Memory of a guest beside its own.
 
     Attributes:
         fd: the file, as `Region.fd`.
@@ -114,6 +116,8 @@ class Serve:
 
     Attributes:
         queues: the guest's that belong to the lane.
+        log: the bitmap of written pages of a guest under migration (VHOST_USER_SET_LOG_BASE).
+        inflight: where to note how far the queues are (VHOST_USER_SET_INFLIGHT_FD).
         lanes: how many the direction has; which of the VF's queues belong to this one says `worker.lanes`.
     """
 
@@ -125,7 +129,8 @@ class Serve:
     memory: int
     regions: tuple[Region, ...] = ()
     queues: tuple[Queue, ...] = ()
-    log: DirtyLog | None = None
+    log: Area | None = None
+    inflight: Area | None = None
     lane: int = 0
     lanes: int = 1
 
@@ -154,7 +159,7 @@ class Reply:
 Message = Begin | Serve | Release | Stop | Reply
 
 _KINDS: Final[dict[str, type[Any]]] = {c.__name__: c for c in (Begin, Serve, Release, Stop, Reply)}
-_NESTED: Final[dict[str, type[Any]]] = {"port": PortRef, "log": DirtyLog}
+_NESTED: Final[dict[str, type[Any]]] = {"port": PortRef, "log": Area, "inflight": Area}
 _LISTS: Final[dict[str, type[Any]]] = {"regions": Region, "queues": Queue}
 
 
