@@ -13,6 +13,8 @@ from vio4wd.testing.numbered import WINDOW, NumberedTraffic
 from vio4wd.testing.wait import wait_for
 
 RELAYS = range(1, 9)
+#: Relays whose guests have packed rings.
+PACKED = (2, 4, 6, 8)
 KILLS = 6
 #: Hugepages of 2 MiB that there may be more in the end. A killed worker leaves in DPDK's shared memory what
 #: DPDK had allocated for it, about a page; a pool takes ten, and two dozen are made anew.
@@ -60,7 +62,7 @@ def test_killed_workers_harm_their_own_relays_only(daemon):
     chance = random.Random(7)
     lost = dict.fromkeys(RELAYS, 0)
     baseline = None
-    with NumberedTraffic(daemon, RELAYS) as traffic:
+    with NumberedTraffic(daemon, RELAYS, packed=PACKED) as traffic:
         for kill in range(KILLS):
             victim = kill % 2
             wait_for(lambda: in_place(daemon), "workers to serve what is pinned to them", 120)

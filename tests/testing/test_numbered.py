@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from vio4wd.testing.numbered import Counts, RingGuest
-from vio4wd.testing.numbered_kernel import BUFFER, FLOW, RING, exchange
+from vio4wd.testing.numbered_kernel import FLOW, exchange
+from vio4wd.testing.numbered_rings import BUFFER, RING, SIDE
 from vio4wd.testing.wait import wait_for
 
 MARK = 77
@@ -22,47 +23,72 @@ def u32(address):
     return ctypes.c_uint32.from_address(address)
 
 
+def u64(address):
+    return ctypes.c_uint64.from_address(address)
+
+
 class Device:
     """The other end of a guest's rings."""
 
     def __init__(self, flow):
-        self.flow = {name: int(flow[name]) for name in FLOW.names}
+        self.flow = flow
+        self.rings = {name: {field: int(flow[name][field]) for field in SIDE.names} for name in ("tx", "rx")}
         self.taken = self.given = 0
 
     def take(self):
         """The packets sent since the last call, each with its header; their buffers go back."""
-        flow, packets = self.flow, []
-        while self.taken & 0xFFFF != u16(flow["tx_available"] + 2).value:
-            descriptor = u16(flow["tx_available"] + 4 + 2 * (self.taken % RING)).value
-            length = u32(flow["tx_descriptors"] + 16 * descriptor + 8).value
-            packets.append(ctypes.string_at(flow["tx_buffers"] + BUFFER * descriptor, length))
+        packets = []
+        while (chain := self._available("tx", self.taken)) is not None:
+            buffer, length = chain
+            packets.append(ctypes.string_at(int(self.flow["tx_buffers"]) + BUFFER * buffer, length))
+            self._use("tx", self.taken, buffer, 0)
             self.taken += 1
-            self._use("tx", self.taken, descriptor, 0)
         return packets
 
     def give(self, packet):
-        descriptor = u16(self.flow["rx_available"] + 4 + 2 * (self.given % RING)).value
-        ctypes.memmove(self.flow["rx_buffers"] + BUFFER * descriptor, packet, len(packet))
+        buffer, room = self._available("rx", self.given)
+        assert room == BUFFER
+        ctypes.memmove(int(self.flow["rx_buffers"]) + BUFFER * buffer, packet, len(packet))
+        self._use("rx", self.given, buffer, len(packet))
         self.given += 1
-        self._use("rx", self.given, descriptor, len(packet))
 
     def give_nonsense(self):
-        """A used entry for a descriptor that there is not."""
-        self.given += 1
+        """A used entry for a buffer that there is not."""
         self._use("rx", self.given, RING, 100)
+        self.given += 1
 
-    def _use(self, ring, index, descriptor, length):
-        used = self.flow[f"{ring}_used"]
-        u32(used + 4 + 8 * ((index - 1) % RING)).value = descriptor
-        u32(used + 8 + 8 * ((index - 1) % RING)).value = length
-        u16(used + 2).value = index & 0xFFFF
+    def _available(self, name, count):
+        """Buffer and length of a ring's chain of this number, None: it is not there."""
+        ring = self.rings[name]
+        if ring["packed"]:
+            word = u64(ring["descriptors"] + 16 * (count % RING) + 8).value
+            lap = 1 ^ count // RING & 1
+            if (word >> 55 & 1, word >> 63) != (lap, 1 ^ lap):
+                return None
+            return word >> 32 & 0xFFFF, word & 0xFFFFFFFF
+        if count & 0xFFFF == u16(ring["available"] + 2).value:
+            return None
+        buffer = u16(ring["available"] + 4 + 2 * (count % RING)).value
+        return buffer, u32(ring["descriptors"] + 16 * buffer + 8).value
+
+    def _use(self, name, count, buffer, length):
+        ring = self.rings[name]
+        if ring["packed"]:
+            lap = 1 ^ count // RING & 1
+            u64(ring["descriptors"] + 16 * (count % RING) + 8).value = (
+                length | buffer << 32 | lap << 55 | lap << 63
+            )
+            return
+        u32(ring["used"] + 4 + 8 * (count % RING)).value = buffer
+        u32(ring["used"] + 8 + 8 * (count % RING)).value = length
+        u16(ring["used"] + 2).value = (count + 1) & 0xFFFF
 
 
-@pytest.fixture
-def flow():
+@pytest.fixture(params=[False, True], ids=["split", "packed"])
+def flow(request):
     """The record of a guest that sends when it gets a window."""
     flows, stop = np.zeros(1, FLOW), np.zeros(1, np.int64)
-    guest = RingGuest(flows, MARK)
+    guest = RingGuest(flows, MARK, packed=request.param)
     flows["patience"] = 10**15
     sleep = ctypes.cast(ctypes.CDLL(None).usleep, ctypes.c_void_p).value
     arguments = (flows.ctypes.data, 1, stop.ctypes.data, sleep)
@@ -85,7 +111,7 @@ def packets_of(device, flow, count):
 
 def counts_after(flow, device):
     """The counts when the guest has seen everything that the device gave it."""
-    wait_for(lambda: flow["rx_position"] == device.given, "the guest to look")
+    wait_for(lambda: flow["rx"]["position"] == device.given, "the guest to look")
     return Counts.of(flow)
 
 

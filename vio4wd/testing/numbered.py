@@ -15,9 +15,10 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import mmap
+import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from types import TracebackType
 from typing import Final, Self
 
@@ -26,11 +27,12 @@ import numpy.typing as npt
 
 from vio4wd.testing.daemon import Daemon
 from vio4wd.testing.frontend import Frontend, Memory
-from vio4wd.testing.numbered_kernel import BUFFER, FLOW, MEMORY, RING, exchange
+from vio4wd.testing.numbered_kernel import FLOW, MEMORY, exchange, post_all
+from vio4wd.testing.numbered_rings import BUFFER, RING
 from vio4wd.testing.wait import wait_for
-from vio4wd.vhost.features import Virtio
+from vio4wd.vhost.features import Protocol, Virtio
 from vio4wd.vhost.messages import Request
-from vio4wd.vhost.payloads import VringAddress, VringState
+from vio4wd.vhost.payloads import InflightArea, VringState
 
 #: Packets of a guest that are under way at most.
 WINDOW: Final = 64
@@ -43,7 +45,8 @@ _RING_SPACE: Final = 2 << 20  # of a pair
 _BUFFER_SPACE: Final = 1 << 20  # of a pair's receive or transmit queue
 _DESCRIPTOR: Final = np.dtype([("address", "<u8"), ("length", "<u4"), ("flags", "<u2"), ("next", "<u2")])
 _WRITE: Final = 2  # VIRTQ_DESC_F_WRITE
-_NO_INTERRUPT: Final = 1  # VIRTQ_AVAIL_F_NO_INTERRUPT
+_NO_INTERRUPT: Final = 1  # VIRTQ_AVAIL_F_NO_INTERRUPT, RING_EVENT_FLAGS_DISABLE
+_NEW_PACKED: Final = 0x8000_8000  # position of a packed ring that was not used: 0, in the first lap
 _MARKS: Final = 0x4E55_4D42_0000_0000
 _PAIR: Final = 1 << 8  # in a mark
 
@@ -98,14 +101,25 @@ class NumberedTraffic:
         window: most packets of a queue pair under way.
         pairs: of each guest, which send on their own; as many as the relays have lanes, so that what a pair
             sends comes back to it.
+        packed: of the relays, those whose guests have packed rings.
+        tracked: the guests keep in-flight memory for the daemon.
     """
 
     def __init__(
-        self, daemon: Daemon, relays: Sequence[int], *, window: int = WINDOW, pairs: int = 1
+        self,
+        daemon: Daemon,
+        relays: Sequence[int],
+        *,
+        window: int = WINDOW,
+        pairs: int = 1,
+        packed: Collection[int] = (),
+        tracked: bool = False,
     ) -> None:
         self._daemon = daemon
         self._relays = list(relays)
         self._window = window
+        self._packed = frozenset(packed)
+        self._tracked = tracked
         self._flows = np.zeros((len(self._relays), pairs), FLOW)
         self._guests: dict[int, RingGuest] = {}
         self._stop = np.zeros(1, np.int64)
@@ -121,7 +135,9 @@ class NumberedTraffic:
         self._hz = self._daemon.snapshot().cycles_per_second
         try:
             for relay, flows in zip(self._relays, self._flows, strict=True):
-                guest = self._guests[relay] = RingGuest(flows, _MARKS | relay)
+                guest = self._guests[relay] = RingGuest(
+                    flows, _MARKS | relay, packed=relay in self._packed, tracked=self._tracked
+                )
                 guest.connect(self._daemon, relay)
                 flows["patience"] = int(PATIENCE * self._hz)
                 flows["window"] = self._window
@@ -134,6 +150,16 @@ class NumberedTraffic:
         except BaseException:
             self.close()
             raise
+
+    def reconnect(self) -> None:
+        """Connect the guests to the daemon that has come in the place of the one that served them.
+
+        Raises:
+            TimeoutError, OSError: it does not serve one.
+        """
+        for relay, guest in self._guests.items():
+            guest.connect(self._daemon, relay)
+            self._daemon.wait_guest(relay)
 
     def counts(self, relay: int, pair: int = 0) -> Counts:
         """What became of the packets of a relay's guest so far."""
@@ -227,9 +253,16 @@ class RingGuest:
     Args:
         flows: records of `numbered_kernel.FLOW`; what the owner writes is filled in, but for the window.
         mark: a number whose lower half no other guest has; the pairs' numbers are added to it.
+        packed: the rings are packed ones.
+        tracked: keep in-flight memory for the daemon, and hand it to the next one.
     """
 
-    def __init__(self, flows: npt.NDArray[np.void], mark: int) -> None:
+    def __init__(
+        self, flows: npt.NDArray[np.void], mark: int, *, packed: bool = False, tracked: bool = False
+    ) -> None:
+        self._packed = packed
+        self._tracked = tracked
+        self._inflight: tuple[InflightArea, int] | None = None
         self._pairs = len(flows)
         self._memory = Memory(self._pairs * (_RING_SPACE + 2 * _BUFFER_SPACE))
         size = self._memory.region.size
@@ -245,37 +278,41 @@ class RingGuest:
         numbers: dict[str, npt.NDArray[np.int64]] = {
             "free": np.arange(RING, dtype=np.int64),
             "tx_out": np.zeros(RING, np.int64),
-            "rx_out": np.ones(RING, np.int64),
+            "rx_out": np.zeros(RING, np.int64),
             "seen": np.zeros(MEMORY, np.int64),
         }
         for name, values in numbers.items():
             flow[name] = values.ctypes.data
         self._numbers += numbers.values()
-        receive, transmit = (self._memory.ring(2 * pair + way, RING) for way in (0, 1))
-        for prefix, ring in (("rx", receive), ("tx", transmit)):
-            flow[f"{prefix}_available"] = self._host(ring.available)
-            flow[f"{prefix}_used"] = self._host(ring.used)
-        flow["tx_descriptors"] = self._host(transmit.descriptors)
         start = self._bytes.ctypes.data
         receiving = self._pairs * _RING_SPACE + 2 * pair * _BUFFER_SPACE
         transmitting = receiving + _BUFFER_SPACE
         flow["rx_buffers"], flow["tx_buffers"] = start + receiving, start + transmitting
-        flow["given"] = flow["rx_posted"] = RING
-        self._fill(receive, receiving, _WRITE)
-        self._fill(transmit, transmitting, 0)
-        available = self._view(receive.available, 2 * (2 + RING)).view("<u2")
-        available[2:] = np.arange(RING)
-        available[1] = RING
-        for ring in (receive, transmit):
-            self._view(ring.available, 2).view("<u2")[0] = _NO_INTERRUPT
+        self._lay_out(flow["rx"], 2 * pair, receiving, _WRITE)
+        self._lay_out(flow["tx"], 2 * pair + 1, transmitting, 0)
+        post_all(flow.__array_interface__["data"][0])
 
     def connect(self, daemon: Daemon, relay: int) -> None:
-        """Show the rings to the daemon."""
-        self._frontend = Frontend(daemon.socket(relay))
-        self._frontend.negotiate(int(Virtio.VERSION_1 | Virtio.PROTOCOL_FEATURES | Virtio.MQ))
-        self._frontend.share(self._memory)
+        """Show the rings to the daemon, as if they were new: a guest knows not where the last one stood."""
+        if self._frontend is not None:
+            self._frontend.close()
+        frontend = self._frontend = Frontend(daemon.socket(relay))
+        features = Virtio.VERSION_1 | Virtio.PROTOCOL_FEATURES | Virtio.MQ
+        protocol = Protocol.MQ | Protocol.REPLY_ACK
+        if self._packed:
+            features |= Virtio.RING_PACKED
+        if self._tracked:
+            protocol |= Protocol.INFLIGHT_SHMFD
+        frontend.negotiate(int(features), int(protocol))
+        frontend.share(self._memory)
+        if self._tracked:
+            if self._inflight is None:
+                self._inflight = frontend.get_inflight(2 * self._pairs, RING)
+            area, fd = self._inflight
+            frontend.send(Request.SET_INFLIGHT_FD, area, [fd])
         for index in range(2 * self._pairs):
-            self._frontend.start_queue(self._memory, index, RING)
+            base = _NEW_PACKED if self._packed else 0
+            frontend.start_queue(self._memory, index, RING, base=base, packed=self._packed)
 
     def enable(self, pair: int, on: bool) -> None:
         """Enable or disable a queue pair; done when this returns."""
@@ -288,16 +325,27 @@ class RingGuest:
     def close(self) -> None:
         if self._frontend is not None:
             self._frontend.close()
+        if self._inflight is not None:
+            os.close(self._inflight[1])
         del self._bytes
         self._map.close()
         self._memory.close()
 
-    def _fill(self, ring: VringAddress, buffers: int, flags: int) -> None:
-        """Let descriptor n describe buffer n."""
-        table = self._view(ring.descriptors, _DESCRIPTOR.itemsize * RING).view(_DESCRIPTOR)
-        table["address"] = self._memory.region.guest_address + buffers + BUFFER * np.arange(RING)
-        table["length"] = BUFFER
-        table["flags"] = flags
+    def _lay_out(self, side: np.void, index: int, buffers: int, flags: int) -> None:
+        """Set a queue up; its buffers begin at this place in memory."""
+        ring = self._memory.ring(index, RING, packed=self._packed)
+        side["packed"] = self._packed
+        side["descriptors"] = self._host(ring.descriptors)
+        side["available"] = self._host(ring.available)
+        side["used"] = self._host(ring.used)
+        side["guest"] = self._memory.region.guest_address + buffers
+        side["flags"] = flags
+        if not self._packed:  # descriptor n describes buffer n
+            table = self._view(ring.descriptors, _DESCRIPTOR.itemsize * RING).view(_DESCRIPTOR)
+            table["address"] = int(side["guest"]) + BUFFER * np.arange(RING)
+            table["flags"] = flags
+        # Flags stand first in a split ring's area, second in a packed one's (virtio 1.2 §2.7.6, §2.8.10).
+        self._view(ring.available, 4).view("<u2")[int(self._packed)] = _NO_INTERRUPT
 
     def _view(self, user_address: int, size: int) -> npt.NDArray[np.uint8]:
         start = user_address - self._memory.region.user_address

@@ -1,6 +1,6 @@
 """Guests that send numbered packets, take them when they come back, and miss none: the compiled part.
 
-Each flow is a guest with one pair of split rings (virtio 1.2 §2.7) behind a VF that sends everything
+Each flow is a guest with one pair of rings (`numbered_rings`) behind a VF that sends everything
 back. It has no more packets under way than its window, and posts a buffer again before it counts what
 came in it. So no ring on the way is ever full, and a packet that does not come back was lost by somebody.
 """
@@ -12,20 +12,13 @@ from vio4wd.kernels.compile import inner, kernel
 from vio4wd.kernels.memory import (
     call4,
     cycles,
-    load16_acquire,
-    load32,
     load64,
     load64_acquire,
-    store16,
-    store16_release,
-    store32,
     store64,
 )
 from vio4wd.kernels.records import view_of
+from vio4wd.testing.numbered_rings import BUFFER, RING, SIDE, next_used, offer, publish, side_at
 
-#: Entries of each ring, and bytes of each buffer.
-RING = 256
-BUFFER = 2048
 #: Numbers whose arrival is remembered; far more than are ever under way.
 MEMORY = 4096
 
@@ -36,24 +29,16 @@ FLOW = np.dtype(
         ("window", "i8"),  # most packets under way; 0: send nothing
         ("epoch", "i8"),  # another value: begin anew with `gap` and `slowest`
         ("patience", "i8"),  # cycles without an arrival after which packets under way are written off
-        ("tx_descriptors", "i8"),  # host addresses
-        ("tx_available", "i8"),
-        ("tx_used", "i8"),
-        ("tx_buffers", "i8"),
-        ("rx_available", "i8"),
-        ("rx_used", "i8"),
+        ("tx_buffers", "i8"),  # host addresses
         ("rx_buffers", "i8"),
-        ("free", "i8"),  # of RING numbers: descriptors not in use, from `taken` to `given`
-        ("tx_out", "i8"),  # of RING numbers: 1 while the device has the descriptor
+        ("free", "i8"),  # of RING numbers: the buffers to offer next, from tx.posted on
+        ("tx_out", "i8"),  # of RING numbers: 1 while the device has the buffer
         ("rx_out", "i8"),
         ("seen", "i8"),  # of MEMORY numbers: 1 + the last packet that came for the place
+        ("tx", SIDE),
+        ("rx", SIDE),
         # Written by the kernel.
         ("known_epoch", "i8"),
-        ("taken", "i8"),
-        ("given", "i8"),
-        ("tx_position", "i8"),  # used entries read
-        ("rx_position", "i8"),
-        ("rx_posted", "i8"),  # buffers posted
         ("next", "i8"),  # number of the next packet
         ("expected", "i8"),  # one more than the highest number that came
         ("written_off", "i8"),  # numbers below are not waited for
@@ -72,7 +57,7 @@ FLOW = np.dtype(
 )
 _at = view_of(FLOW)
 _SIZE = FLOW.itemsize
-_WINDOW, _EPOCH = (FLOW.fields[name][1] for name in ("window", "epoch"))
+_WINDOW, _EPOCH, _TX, _RX = (FLOW.fields[name][1] for name in ("window", "epoch", "tx", "rx"))
 
 #: Bytes of the virtio-net header before the frame.
 _HEADER = 12
@@ -101,18 +86,18 @@ def _flag(flags: int, place: int) -> int:
 
 @inner
 def _collect_sent(flow: int) -> None:
-    """Take back the descriptors that the device is done with."""
+    """Take back the buffers that the device is done with."""
     f = _at(flow)
-    end = load16_acquire(f.tx_used + 2)
-    while f.tx_position & 0xFFFF != end:
-        descriptor = load32(f.tx_used + 4 + 8 * (f.tx_position % RING))
-        f.tx_position += 1
-        if descriptor >= RING or _flag(f.tx_out, descriptor) == 0:
+    while True:
+        used = next_used(flow + _TX)
+        if used < 0:
+            return
+        buffer = used & 0xFFFFFFFF
+        if buffer >= RING or _flag(f.tx_out, buffer) == 0:
             f.ring_faults += 1
             return
-        store64(f.tx_out + 8 * descriptor, 0)
-        store64(f.free + 8 * (f.given % RING), descriptor)
-        f.given += 1
+        store64(f.tx_out + 8 * buffer, 0)
+        store64(f.free + 8 * ((side_at(flow + _TX).position - 1) % RING), buffer)
 
 
 @inner
@@ -121,7 +106,8 @@ def _send(flow: int) -> int:
     f = _at(flow)
     window = load64_acquire(flow + _WINDOW)
     waiting = f.next - max(f.expected, f.written_off)
-    room = min(window - waiting, f.given - f.taken)
+    tx = side_at(flow + _TX)
+    room = min(window - waiting, RING - (tx.posted - tx.position))
     if room <= 0:
         return 0
     now = cycles()
@@ -129,22 +115,20 @@ def _send(flow: int) -> int:
         f.last_arrival = now
         f.progress = now
     for _ in range(room):
-        descriptor = load64(f.free + 8 * (f.taken % RING))
+        buffer = load64(f.free + 8 * (tx.posted % RING))
         number = f.next
         length = _length(number)
-        frame = f.tx_buffers + BUFFER * descriptor + _HEADER
+        frame = f.tx_buffers + BUFFER * buffer + _HEADER
         store64(frame, _ETHERNET[0])
         store64(frame + 8, _ETHERNET[1])
         store64(frame + _MARK, f.mark)
         store64(frame + _NUMBER, number)
         store64(frame + _STAMP, now)
         store64(frame + length - 8, number ^ _SALT)
-        store32(f.tx_descriptors + 16 * descriptor + 8, _HEADER + length)
-        store64(f.tx_out + 8 * descriptor, 1)
-        store16(f.tx_available + 4 + 2 * (f.taken % RING), descriptor)
-        f.taken += 1
+        store64(f.tx_out + 8 * buffer, 1)
         f.next += 1
-    store16_release(f.tx_available + 2, f.taken & 0xFFFF)
+        offer(flow + _TX, buffer, _HEADER + length)
+    publish(flow + _TX)
     return room
 
 
@@ -183,30 +167,33 @@ def _judge(flow: int, frame: int, length: int) -> None:
 def _receive(flow: int) -> int:
     """Take what came and post the buffers again; returns the number of packets."""
     f = _at(flow)
-    end = load16_acquire(f.rx_used + 2)
     n = 0
-    while f.rx_position & 0xFFFF != end:
-        entry = f.rx_used + 4 + 8 * (f.rx_position % RING)
-        descriptor, length = load32(entry), load32(entry + 4)
-        f.rx_position += 1
-        if descriptor >= RING or _flag(f.rx_out, descriptor) == 0 or length > BUFFER:
+    while True:
+        used = next_used(flow + _RX)
+        if used < 0:
+            break
+        buffer, length = used & 0xFFFFFFFF, used >> 32
+        if buffer >= RING or _flag(f.rx_out, buffer) == 0 or length > BUFFER:
             f.ring_faults += 1
             break
-        store64(f.rx_out + 8 * descriptor, 0)
-        _judge(flow, f.rx_buffers + BUFFER * descriptor + _HEADER, length - _HEADER)
-        _post(flow, descriptor)
+        store64(f.rx_out + 8 * buffer, 0)
+        _judge(flow, f.rx_buffers + BUFFER * buffer + _HEADER, length - _HEADER)
+        store64(f.rx_out + 8 * buffer, 1)
+        offer(flow + _RX, buffer, BUFFER)
         n += 1
     if n > 0:
-        store16_release(f.rx_available + 2, f.rx_posted & 0xFFFF)
+        publish(flow + _RX)
     return n
 
 
-@inner
-def _post(flow: int, descriptor: int) -> None:
+@kernel("void(int64)")
+def post_all(flow: int) -> None:
+    """Post all receive buffers; before `exchange`."""
     f = _at(flow)
-    store64(f.rx_out + 8 * descriptor, 1)
-    store16(f.rx_available + 4 + 2 * (f.rx_posted % RING), descriptor)
-    f.rx_posted += 1
+    for buffer in range(RING):
+        store64(f.rx_out + 8 * buffer, 1)
+        offer(flow + _RX, buffer, BUFFER)
+    publish(flow + _RX)
 
 
 @inner
