@@ -1,6 +1,7 @@
 """The tools that start guests, as far as no guest is needed."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -62,8 +63,10 @@ def test_a_child_ends_with_its_block_and_its_output_is_kept(tmp_path):
 
 
 def test_resources_tell_what_has_grown(tmp_path):
-    with ChildProcess(["sleep", "1000"], tmp_path / "log") as child:
-        wait_for(lambda: Path(f"/proc/{child.pid}/comm").read_text() == "sleep\n", "sleep to run", 30)
+    # What speaks has been loaded whole.
+    program = "import time; print('hello', flush=True); time.sleep(1000)"
+    with ChildProcess([sys.executable, "-c", program], tmp_path / "log") as child:
+        wait_for(lambda: "hello" in child.output(), "the child's first word", 30)
         before = resources.of_process(child.pid)
         assert before.growth(resources.of_process(child.pid)) == {}
         assert before.fds["/dev/null"] == 1
