@@ -4,7 +4,9 @@ The frontends know no more than that their rings were new once, as after a crash
 the next daemon must find out.
 """
 
+import os
 import random
+import signal
 import time
 
 import pytest
@@ -31,6 +33,9 @@ def test_guests_go_on_where_the_killed_master_stood(daemon):
             for relay in RELAYS:
                 traffic.wait_arrivals(relay, 1000)
             time.sleep(chance.uniform(0.0, 0.05))
+            if kill % 2 == 0:  # all at once, as where a container is killed; else workers end by themselves
+                for worker in daemon.worker_pids():
+                    os.kill(worker, signal.SIGKILL)
             daemon.kill()
             daemon.start()
             traffic.reconnect()
