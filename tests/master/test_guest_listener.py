@@ -8,7 +8,8 @@ from relay_stage import VF_TO_VM, VM_TO_VF, Stage
 
 from vio4wd.master.guest_listener import GuestListener, as_guest
 from vio4wd.master.roles import Device
-from vio4wd.vhost.features import Virtio
+from vio4wd.vhost.features import Virtio, header_size
+from vio4wd.vhost.inflight import Inflight
 from vio4wd.vhost.payloads import Region
 from vio4wd.vhost.state import DeviceState, DirtyLog
 
@@ -49,7 +50,7 @@ def test_state_becomes_a_guest(state):
     assert (guest.queues[1].descriptors, guest.queues[1].used) == (0x10000, 0x14000)
     assert guest.queues[0].call_fd == state.vrings[0].call_fd
     assert guest.regions[0].size == SIZE
-    assert guest.header_size == 12
+    assert header_size(guest.features) == 12
     assert guest.log is None
 
 
@@ -59,6 +60,16 @@ def test_log_counts_only_while_logging(state):
     assert as_guest(state).log is None
     state.features |= int(Virtio.LOG_ALL)
     assert as_guest(state).log.fd == fd
+
+
+def test_queues_have_their_parts_of_the_in_flight_memory(state):
+    assert as_guest(state).inflight is None
+    assert [queue.inflight for queue in as_guest(state).queues] == [-1, -1]
+    fd = os.memfd_create("inflight")
+    state.set_inflight(Inflight(fd, 8320, 64, 2, 256, False))
+    guest = as_guest(state)
+    assert (guest.inflight.fd, guest.inflight.size, guest.inflight.offset) == (fd, 8320, 64)
+    assert [queue.inflight for queue in guest.queues] == [0, 4160]
 
 
 def test_a_guests_life(state):
