@@ -80,10 +80,10 @@ def test_a_receive_queue_is_stopped(fault, packed, mergeable):
         offer(broken.receive_ring, fault, writable=True, header_size=12)
         broken.publish()
         sound.fill(300)
-        # The VF's hash steers: even packets to the broken queue, odd ones to the sound queue.
+        # The upper bits of the VF's hash steer: even packets to the broken queue, odd ones to the sound one.
         packets = [numbered_packet(number, LONG) for number in range(20)]
         for number, packet in enumerate(packets):
-            port.feed(pool.packet(packet, rss=number))
+            port.feed(pool.packet(packet, rss=number % 2 << 30))
         worker.run()
         if fault.late and worker.rings[0]["error"] == 0:
             assert worker.rings[0]["packets"] >= before
