@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +23,7 @@ from vio4wd.testing.sriov_machine import SriovMachine
 _DIRECTORY: Final = sriov_machine.BUILD / "run"
 #: Seconds for all scenarios.
 _TIMEOUT: Final = 3600.0
-_PYTEST: Final = "python -m pytest -p no:cacheprovider --confcutdir=tests/sriov -o timeout=900"
+_PYTEST: Final = "python -m pytest -p no:cacheprovider --confcutdir=tests/sriov -o timeout=900 -v"
 
 
 def _follow(path: Path, ended: threading.Event) -> None:
@@ -43,6 +44,7 @@ def _follow(path: Path, ended: threading.Event) -> None:
 
 def main() -> int:
     """pytest's exit status, or 1 when the machine did not do its part."""
+    began = time.monotonic()
     shutil.rmtree(_DIRECTORY, ignore_errors=True)
     print("compiling the kernels for the emulated processor", flush=True)
     subprocess.run(
@@ -53,6 +55,7 @@ def main() -> int:
     print("booting the machine", flush=True)
     try:
         with SriovMachine(_DIRECTORY) as machine:
+            print(f"it is up after {time.monotonic() - began:.0f} s", flush=True)
             ended = threading.Event()
             follower = threading.Thread(target=_follow, args=(machine.results / "output", ended))
             follower.start()
@@ -65,8 +68,7 @@ def main() -> int:
     except GuestError as error:
         print(error, file=sys.stderr)
         status = 1
-    if status:
-        print(f"logs are in {_DIRECTORY}", file=sys.stderr)
+    print(f"{time.monotonic() - began:.0f} s in all; logs are in {_DIRECTORY}")
     return status
 
 

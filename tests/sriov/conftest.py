@@ -18,7 +18,8 @@ collect_ignore_glob = [] if inside() else ["test_*.py"]
 #: Survives the machine: its folder on the host.
 RESULTS = Path("/mnt")
 
-_scenarios = []
+#: By the test's node id: its name for people, seconds with what it had to set up first, and its outcome.
+_scenarios = {}
 _records = []
 
 
@@ -100,6 +101,25 @@ def guest(daemon, vfs, place):
 
 
 @pytest.fixture
+def spare(nics):
+    """A VF on vfio-pci, beside the peer's, that no relay has."""
+    vf = nics[0].vfs()[2]
+    vf.to_vfio()
+    yield vf
+    vf.to_kernel()
+
+
+@pytest.fixture
+def far():
+    """What is beyond the cables: a namespace with the interface "wire"."""
+    from vio4wd.testing.namespace import Namespace
+
+    with Namespace() as namespace:
+        namespace.take("wire", "10.2.0.1/24")
+        yield namespace
+
+
+@pytest.fixture
 def record():
     """Puts a text into the log of the whole run, under a title."""
     return lambda title, text: _records.append((title, text))
@@ -108,9 +128,13 @@ def record():
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     report = (yield).get_result()
-    if report.when == "call" or report.outcome != "passed":
-        name = (item.function.__doc__ or item.name).splitlines()[0].rstrip(".")
-        _scenarios.append((name, call.duration, report.outcome))
+    name = (item.function.__doc__ or item.name).splitlines()[0]
+    if hasattr(item, "callspec"):
+        name += f" ({item.callspec.id})"
+    _, seconds, outcome = _scenarios.get(item.nodeid, ("", 0.0, "passed"))
+    if outcome == "passed":
+        outcome = report.outcome
+    _scenarios[item.nodeid] = name, seconds + call.duration, outcome
 
 
 def pytest_terminal_summary(terminalreporter):
@@ -119,5 +143,5 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.write_line(text)
     if _scenarios:
         terminalreporter.section("scenarios")
-    for name, seconds, outcome in _scenarios:
+    for name, seconds, outcome in _scenarios.values():
         terminalreporter.write_line(f"{seconds:7.1f} s  {outcome:7}  {name}")

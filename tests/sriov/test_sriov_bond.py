@@ -7,7 +7,6 @@ from port_requests import request
 
 from vio4wd.control.proto.virtioforwarder_pb2 import PortControlRequest
 from vio4wd.testing.kernel_guest import KernelGuest
-from vio4wd.testing.namespace import Namespace
 from vio4wd.testing.wait import wait_for
 
 RELAY = 4
@@ -30,14 +29,6 @@ def members(nics):
         for nic, vf in zip(nics, found, strict=False):
             nic.set_mac(vf, vf.mac)
             vf.to_kernel()
-
-
-@pytest.fixture
-def far():
-    """What is beyond the cables."""
-    with Namespace() as namespace:
-        namespace.take("wire", "10.2.0.1/24")
-        yield namespace
 
 
 def test_active_backup(daemon, nics, members, far, place):

@@ -3,8 +3,9 @@
     with KernelGuest(socket, directory, mac="52:54:00:bb:00:00", address="10.1.0.2/24") as guest:
         guest.run("ping", "-c", "1", "10.1.0.1")
 
-dpdk-testpmd's virtio driver talks to the backend and passes packets to a tap interface and back. The
-interface lies in a namespace of its own, or the kernel would answer for its address everywhere.
+dpdk-testpmd's virtio driver talks to the backend and passes packets to one end of a veth pair and back. The
+other end, the guest's interface, lies in a namespace of its own, or the kernel would answer for its address
+everywhere. (A tap interface would do as well, but DPDK's driver for it takes no jumbo frames.)
 """
 
 from __future__ import annotations
@@ -13,12 +14,16 @@ from pathlib import Path
 from typing import Final
 
 from vio4wd.testing.namespace import Namespace
+from vio4wd.testing.netns import join
 from vio4wd.testing.testpmd import Testpmd, virtio_user
 
 _MEMORY_MB: Final = 128
 #: Bytes of testpmd's buffers; a jumbo frame fits in one.
 _BUFFER: Final = 10240
 _BUFFERS: Final = 4096
+#: Bytes of the frames of net_af_packet's ring, and of its blocks.
+_FRAME: Final = 9216
+_BLOCK: Final = 16384
 
 
 class KernelGuest(Namespace):
@@ -50,20 +55,21 @@ class KernelGuest(Namespace):
     ) -> None:
         super().__init__()
         self.interface = interface
+        outside = f"{interface}-out"
+        behind = f"net_af_packet0,iface={outside},framesz={_FRAME},blocksz={_BLOCK}"
         self.testpmd = Testpmd(
-            [virtio_user(socket, mac=mac), f"net_tap0,iface={interface},mac={mac}"],
+            [virtio_user(socket, mac=mac), behind],
             directory,
             cpus=(cpu, cpu),
             mbufs=_BUFFERS,
             memory_mb=_MEMORY_MB,
-            # Its prompt must not be disturbed by messages that the tap interface went up.
+            # Its prompt must not be disturbed by messages that an interface went up.
             arguments=[f"--mbuf-size={_BUFFER}", "--no-lsc-interrupt"],
         )
         try:
+            self.take(join(outside, mtu), address, name=interface)
+            self.run("ip", "link", "set", interface, "address", mac)
             self.testpmd.open(timeout=180)
-            # The tap's driver drops what is longer.
-            self.testpmd.command(f"port config mtu 1 {mtu}")
-            self.take(interface, address)
             self.testpmd.start()
         except BaseException:
             self.close()

@@ -13,6 +13,8 @@ from typing import Self
 
 from pyroute2 import IPRoute, netns
 
+from vio4wd.testing.wait import wait_for
+
 _numbers = itertools.count()
 
 
@@ -35,13 +37,15 @@ class Namespace:
     def take(self, interface: str, address: str, *, name: str | None = None) -> None:
         """Move an interface of this machine here, give it an IPv4 address ("10.1.0.1/24") and set it up.
 
-        An interface of hardware returns to the machine when the namespace is closed.
+        An interface of hardware returns to the machine a moment after the namespace is closed; it is waited
+        for here.
 
         Args:
             name: its name here, None: the same.
         """
         host, prefix = address.split("/")
         with IPRoute() as routes:
+            wait_for(lambda: routes.link_lookup(ifname=interface), f"the interface {interface}")
             index = routes.link_lookup(ifname=interface)[0]
             if name is not None:
                 routes.link("set", index=index, ifname=name)

@@ -99,6 +99,11 @@ class Nic:
         command = ["ip", "link", "set", self.netdev, "vf", str(vf.number), "mac", mac]
         subprocess.run(command, check=True, timeout=60)
 
+    def set_vlan(self, vf: Vf, number: int) -> None:
+        """Put a virtual function into a VLAN, which it does not see itself; 0: into none."""
+        command = ["ip", "link", "set", self.netdev, "vf", str(vf.number), "vlan", str(number)]
+        subprocess.run(command, check=True, timeout=60)
+
     def set_cable(self, *, plugged: bool) -> None:
         """Pull or plug the cable of its port."""
         _monitor("set_link", name=NICS[self.number], up=plugged)
