@@ -136,6 +136,12 @@ class LinuxGuest:
             self.check(f"ip link set {interface} mtu {mtu}")
         self.check(f"ip address add {address} dev {interface} && ip link set {interface} up")
 
+    def add_ipv6(self, interface: str, address: str) -> None:
+        """Let an interface speak IPv6 and give it an address ("fd00::2/64")."""
+        settings = f"/proc/sys/net/ipv6/conf/{interface}"
+        self.check(f"echo 0 >{settings}/accept_dad; echo 0 >{settings}/disable_ipv6")
+        self.check(f"ip address add {address} dev {interface}")
+
     def reboot(self) -> None:
         """Reset the machine, as its reset button does, and return when it takes commands again.
 

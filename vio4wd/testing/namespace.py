@@ -56,6 +56,13 @@ class Namespace:
             routes.link("set", index=index, state="up")
             routes.link("set", index=routes.link_lookup(ifname="lo")[0], state="up")
 
+    def add_ipv6(self, interface: str, address: str) -> None:
+        """Let an interface speak IPv6 and give it an address ("fd00::1/64")."""
+        settings = f"/proc/sys/net/ipv6/conf/{interface}"
+        # Nobody else has the address: there is no need to ask around first.
+        self.run("sh", "-c", f"echo 0 >{settings}/accept_dad; echo 0 >{settings}/disable_ipv6")
+        self.run("ip", "address", "add", address, "dev", interface)
+
     def run(self, *command: str, timeout: float = 60.0) -> str:
         """The output of a command that is run in the namespace and must succeed.
 

@@ -46,8 +46,13 @@ def random_data(size: int, seed: int = 1) -> bytes:
     return random.Random(seed).randbytes(size)
 
 
-def to_guest(wire: Wire, guest: LinuxGuest, data: bytes, timeout: float = 120.0) -> Transfer:
+def to_guest(
+    wire: Wire, guest: LinuxGuest, data: bytes, timeout: float = 120.0, *, address: str = ""
+) -> Transfer:
     """Send `data` into the guest, where it stays in GUEST_FILE.
+
+    Args:
+        address: of the namespace, "": the wire's.
 
     Raises:
         GuestError, OSError: the connection failed or took longer than `timeout` seconds.
@@ -60,14 +65,19 @@ def to_guest(wire: Wire, guest: LinuxGuest, data: bytes, timeout: float = 120.0)
         connection.recv(1)  # the guest closes when it has all of it
         return time.monotonic() - started
 
-    seconds = _serve(wire, guest, send, f"</dev/null >{GUEST_FILE}", timeout)
+    seconds = _serve(wire, address, guest, send, f"</dev/null >{GUEST_FILE}", timeout)
     digest, size = guest.check(f"sha256sum <{GUEST_FILE}; wc -c <{GUEST_FILE}", timeout).split(None, 1)
     arrived = int(size.split()[-1])
     return Transfer(arrived, seconds, digest == hashlib.sha256(data).hexdigest())
 
 
-def from_guest(wire: Wire, guest: LinuxGuest, expected: bytes, timeout: float = 120.0) -> Transfer:
+def from_guest(
+    wire: Wire, guest: LinuxGuest, expected: bytes, timeout: float = 120.0, *, address: str = ""
+) -> Transfer:
     """Receive the guest's GUEST_FILE, which should hold `expected`.
+
+    Args:
+        address: of the namespace, "": the wire's.
 
     Raises:
         GuestError, OSError: the connection failed or took longer than `timeout` seconds.
@@ -83,21 +93,24 @@ def from_guest(wire: Wire, guest: LinuxGuest, expected: bytes, timeout: float = 
             size += len(part)
         return time.monotonic() - started
 
-    seconds = _serve(wire, guest, receive, f"<{GUEST_FILE}", timeout)
+    seconds = _serve(wire, address, guest, receive, f"<{GUEST_FILE}", timeout)
     return Transfer(size, seconds, digest.digest() == hashlib.sha256(expected).digest())
 
 
 def _serve(
     wire: Wire,
+    address: str,
     guest: LinuxGuest,
     handle: Callable[[socket.socket], float],
     redirection: str,
     timeout: float,
 ) -> float:
     """Accept one connection from the guest's nc in the namespace; the result of `handle`."""
-    with wire.socket() as listener, concurrent.futures.ThreadPoolExecutor(1) as executor:
+    address = address or wire.address
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with wire.socket(family) as listener, concurrent.futures.ThreadPoolExecutor(1) as executor:
         listener.settimeout(timeout)
-        listener.bind((wire.address, 0))
+        listener.bind((address, 0))
         listener.listen(1)
         port = listener.getsockname()[1]
 
@@ -109,7 +122,7 @@ def _serve(
 
         served = executor.submit(accept)
         try:
-            guest.check(f"nc {wire.address} {port} {redirection}", timeout)
+            guest.check(f"nc {address} {port} {redirection}", timeout)
         except BaseException:
             # Wakes a thread that still waits for the connection.
             listener.shutdown(socket.SHUT_RDWR)
