@@ -37,8 +37,10 @@ def bonded(daemon, interfaces, mode):
     """A bond of kernel interfaces on the relay."""
     members = [f"net_af_packet{number},iface={interface}" for number, interface in enumerate(interfaces)]
     daemon.attach_bond(BOND, members, RELAY, mode)
-    yield
-    daemon.detach_bond(BOND, RELAY)
+    try:
+        yield
+    finally:
+        daemon.detach_bond(BOND, RELAY)
 
 
 @pytest.fixture(scope="module")
