@@ -1,8 +1,8 @@
 """Ports and sockets come and go, again and again, beside a busy relay, which does not notice.
 
-With CYCLES set to 1,000, which takes two minutes, none of the busy relay's 41 million packets was lost, descriptors
-were as before and 1.3 MiB more were resident. From the 600th cycle on there were more hugepages: DPDK's net_null keeps
-two allocations, 384 bytes, each time that it is attached. Drivers that free their queues do not.
+With CYCLES set to 1,000, which takes two minutes, none of the busy relay's 41 million packets was lost,
+descriptors were as before and 1.3 MiB more were resident. From the 600th cycle on there were more hugepages:
+DPDK's net_null keeps two allocations, 384 bytes, each time that it is attached. net_ring keeps none.
 """
 
 import psutil
