@@ -12,6 +12,7 @@
 #include "compat.h"
 
 #include "bursts.h"
+#include "dma.h"
 #include "guard.h"
 #include "log.h"
 #include "members.h"

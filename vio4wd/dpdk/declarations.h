@@ -85,6 +85,9 @@ int rte_eth_promiscuous_enable(uint16_t port);
 int rte_eth_allmulticast_enable(uint16_t port);
 int rte_eth_stats_get(uint16_t port, struct rte_eth_stats *stats);
 
+/* dma.h */
+int vio_dma_map_pages(void);
+
 /* removal.h */
 int vio_removal_watch(uint16_t port, const char *device);
 void vio_removal_unwatch(uint16_t port);

@@ -65,6 +65,19 @@ def probe(devargs: str) -> list[int]:
     return ports
 
 
+def map_pages() -> None:
+    """Have the memory that devices on vfio-pci reach be mapped by pages; `dma.h` says why.
+
+    To be called after a first such device was probed and before it is started, while there is no other.
+
+    Raises:
+        DpdkError: the kernel refused.
+    """
+    status = lib.vio_dma_map_pages()
+    if status < 0:
+        raise DpdkError(f"memory cannot be mapped for DMA: {reason(status)}")
+
+
 def share(devargs: str) -> None:
     """Make an attached device known to all secondaries that run; those that know it already keep it.
 

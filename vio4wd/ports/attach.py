@@ -222,10 +222,22 @@ def probe(name: names.DeviceName, stack: contextlib.ExitStack) -> Port:
     if len(found) > 1:
         raise DpdkError(f"{name.name} has {len(found)} ports; a device with one is needed")
     port = Port(found[0])
+    if _on_vfio(port) and not any(
+        _on_vfio(Port(other)) for other in range(devices.max_ports()) if other != found[0]
+    ):
+        devices.map_pages()
     if name.kind == "pci":
         port.watch_removal(name.name)
         stack.callback(port.unwatch_removal)
     return port
+
+
+def _on_vfio(port: Port) -> bool:
+    """Whether there is such a port and its device is on vfio-pci."""
+    if not port.exists():
+        return False
+    info = port.info()
+    return info.bus == "pci" and pci.kernel_driver(info.device) == "vfio-pci"
 
 
 def start(
