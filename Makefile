@@ -1,5 +1,5 @@
 # Targets for people; `make setup` first, the others do it by themselves.
-.PHONY: setup demo test lint dpdk install uninstall clean
+.PHONY: setup demo test sriov lint dpdk install uninstall clean
 
 python = .venv/bin/python
 
@@ -11,6 +11,11 @@ demo: setup
 
 test: setup lint
 	$(python) -m pytest
+
+# Real VFs, in an emulated machine: see docs/sriov.md.
+sriov: setup
+	@scripts/setup-sriov
+	@$(python) scripts/sriov.py
 
 lint:
 	.venv/bin/ruff check .
