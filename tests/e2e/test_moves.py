@@ -10,7 +10,7 @@ from vio4wd.control.proto.virtioforwarder_pb2 import CoreSchedRequest, CoreSched
 from vio4wd.testing.numbered import NumberedTraffic
 
 RELAYS = range(1, 9)
-MOVES = 300
+MOVES = 1000
 STAY = -1
 
 DAEMON_CPUS = (0, 1)

@@ -13,6 +13,7 @@ from vio4wd.testing.guest_memory import GuestMemory
 from vio4wd.testing.mock_guest import MockGuest
 from vio4wd.testing.mock_pool import MockPool, MockPort
 from vio4wd.testing.mock_worker import MockWorker
+from vio4wd.testing.ring_driver import WRITE
 from vio4wd.testing.strategies import buffers, guest_options, numbered_packet, packet_lengths
 
 RINGS = pytest.mark.parametrize("packed", [False, True], ids=["split", "packed"])
@@ -111,6 +112,20 @@ def test_a_burst_takes_what_is_there_and_no_more_than_the_ring(packed):
     assert worker.run(rounds=20) == 128
     assert [packet.data for packet in port.sent()] == [numbered_packet(n, 64) for n in range(128)]
     assert len(guest.sent()) == 128
+    check_all_is_back(guest, pool, worker)
+
+
+def test_a_header_that_dpdks_driver_calls_writable():
+    guest = MockGuest(packed=True, size=64)
+    pool = MockPool()
+    port = MockPort(pool)
+    worker = MockWorker(VM_TO_VF, [guest], pool, port)
+    packet = numbered_packet(0, 60)
+    buffer_id = guest.send(packet, layout=(guest.header_size, 20, 20), indirect=True)
+    guest.transmit_ring.indirect_table(buffer_id)["flags"][0] |= WRITE
+    guest.publish()
+    worker.run()
+    assert [sent.data for sent in port.sent()] == [packet]
     check_all_is_back(guest, pool, worker)
 
 

@@ -51,7 +51,8 @@ def _walk_indirect(item, scratch, n, table, length, write, packed):
         flags = word >> 48 & 0xFFFF if packed else word >> 32 & 0xFFFF
         if flags & INDIRECT:
             return -RING_BAD_INDIRECT
-        if flags & WRITE != write:
+        # DPDK's driver leaves the flag set on the header of what it transmits from a packed ring.
+        if flags & WRITE != write and (write or not packed):
             return -RING_BAD_DIRECTION
         _add_segment(scratch, n, address, word & 0xFFFFFFFF)
         n += 1

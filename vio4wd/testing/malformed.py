@@ -232,9 +232,17 @@ FAULTS: Final = (
     Fault(
         "wrong direction in an indirect table",
         _entry("flags", lambda ring, segments: _flags(segments) ^ WRITE),
-        BOTH,
+        SPLIT,
         _WAY,
         late=True,
+    ),
+    Fault(
+        "wrong direction in an indirect table of a packed ring",
+        _entry("flags", lambda ring, segments: _flags(segments) ^ WRITE),
+        PACKED,
+        _WAY,
+        late=True,
+        harmless=True,
     ),
     Fault(
         "next outside an indirect table",
