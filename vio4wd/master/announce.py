@@ -8,9 +8,8 @@ import numpy as np
 
 from vio4wd.dpdk import functions
 from vio4wd.dpdk.mbuf import HEADROOM, MBUF
-from vio4wd.dpdk.members import MemberTable
 from vio4wd.dpdk.mempool import Pool
-from vio4wd.dpdk.ring import Ring
+from vio4wd.worker.port_calls import port_calls
 from vio4wd.worker.protocol import PortRef
 
 _BURST = ctypes.CFUNCTYPE(*[ctypes.c_uint64] * 5)
@@ -22,6 +21,7 @@ def send_frame(port: PortRef, pool: Pool, frame: bytes) -> bool:
     Returns:
         False: the pool was empty, or the queue had no room.
     """
+    calls = port_calls(port)
     slot = np.zeros(1, np.int64)
     address = slot.ctypes.data
     if not _BURST(functions.ALLOC_BULK)(pool.address, 0, address, 1):
@@ -33,12 +33,7 @@ def send_frame(port: PortRef, pool: Pool, frame: bytes) -> bool:
     mbuf["ol_flags"] = mbuf["next"] = mbuf["tx_offload"] = 0
     mbuf["pkt_len"] = mbuf["data_len"] = len(frame)
     ctypes.memmove(int(mbuf["buf_addr"]) + HEADROOM, frame, len(frame))
-    if port.kind == "ethdev":
-        sent = _BURST(functions.TX_BURST)(port.port_id, 0, address, 1)
-    elif port.kind == "members":
-        sent = _BURST(functions.MEMBERS_TX)(MemberTable.lookup(port.tx).address, 0, address, 1)
-    else:
-        sent = _BURST(functions.RING_ENQUEUE)(Ring.lookup(port.tx).address, 0, address, 1)
+    sent = _BURST(calls.transmit)(calls.transmit_to, 0, address, 1)
     if not sent:
         _BURST(functions.FREE_BULK)(0, 0, address, 1)
     return bool(sent)

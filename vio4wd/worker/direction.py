@@ -13,10 +13,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vio4wd.dpdk import ethdev, functions
-from vio4wd.dpdk.members import MemberTable
+from vio4wd.dpdk import ethdev
 from vio4wd.dpdk.mempool import Pool
-from vio4wd.dpdk.ring import Ring
 from vio4wd.kernels.records import ITEM, VRING
 from vio4wd.kernels.ring_set_up import set_up
 from vio4wd.shm import layout
@@ -24,6 +22,7 @@ from vio4wd.shm.segment import Segment
 from vio4wd.vhost.features import Virtio, header_size
 from vio4wd.worker.guest import GuestMemory, Mapping
 from vio4wd.worker.lanes import vf_queue_of, vf_queues_of
+from vio4wd.worker.port_calls import port_calls
 from vio4wd.worker.protocol import Area, PortRef, Queue, Serve
 
 _CHECKSUMS = ethdev.TX_IPV4_CHECKSUM | ethdev.TX_TCP_CHECKSUM | ethdev.TX_UDP_CHECKSUM
@@ -118,19 +117,10 @@ class Direction:
 
     def _attach_port(self, port: PortRef) -> None:
         item = self._items
-        if port.kind == "ethdev":
-            item["rx"], item["tx"] = functions.RX_BURST, functions.TX_BURST
-            item["rx_a"] = item["tx_a"] = port.port_id
-            item["prepare"] = functions.TX_PREPARE if port.tx_offloads else 0
-        elif port.kind == "members":
-            item["rx"], item["tx"] = functions.MEMBERS_RX, functions.MEMBERS_TX
-            item["rx_a"], item["tx_a"] = (
-                MemberTable.lookup(port.rx).address,
-                MemberTable.lookup(port.tx).address,
-            )
-        else:
-            item["rx"], item["tx"] = functions.RING_DEQUEUE, functions.RING_ENQUEUE
-            item["rx_a"], item["tx_a"] = Ring.lookup(port.rx).address, Ring.lookup(port.tx).address
+        calls = port_calls(port)
+        item["rx"], item["rx_a"] = calls.receive, calls.receive_from
+        item["tx"], item["tx_a"] = calls.transmit, calls.transmit_to
+        item["prepare"] = calls.prepare
         item["vf_checksums"] = port.tx_offloads & _CHECKSUMS == _CHECKSUMS
         item["vf_segments"] = bool(port.tx_offloads & ethdev.TX_TCP_TSO)
 
