@@ -17,7 +17,7 @@ from bench.child import MeasureError
 from bench.figures import OURS
 from bench.setup import Setup
 from vio4wd.dpdk import device
-from vio4wd.shm import layout
+from vio4wd.limits import MAX_RELAYS
 from vio4wd.testing.daemon import Daemon
 from vio4wd.testing.process import ChildProcess
 from vio4wd.testing.testpmd import Testpmd
@@ -82,7 +82,7 @@ class Vio4wd:
     name: str = OURS
 
     def can(self, setup: Setup) -> bool:
-        return 1 + setup.idle <= min(device.max_ports(), layout.MAX_RELAYS)
+        return 1 + setup.idle <= min(device.max_ports(), MAX_RELAYS)
 
     @contextlib.contextmanager
     def serve(self, setup: Setup, directory: Path) -> Iterator[Served]:
@@ -91,7 +91,7 @@ class Vio4wd:
             options.append("--enable-mrgbuf")
         if setup.jumbo:
             options.append("--enable-jumbo")
-        idle = [relay for relay in range(layout.MAX_RELAYS) if relay != RELAY][: setup.idle]
+        idle = [relay for relay in range(MAX_RELAYS) if relay != RELAY][: setup.idle]
         static = [f"{setup.vf()}={RELAY}", *(f"net_null{relay},no-rx=1={relay}" for relay in idle)]
         with Daemon(directory, cpus=(self.cpu,), static=static, options=options) as daemon:
             yield _ServedRelay(daemon, [daemon.socket(relay) for relay in idle])

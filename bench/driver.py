@@ -10,6 +10,7 @@ import numpy as np
 
 from bench.rounds import rounds
 from vio4wd.kernels.records import CONTEXT, ITEM, REGION, SCRATCH_SIZE, VRING
+from vio4wd.limits import MAX_LANES
 from vio4wd.shm import layout
 
 _GUEST_BASE = 0x1_0000_0000
@@ -80,7 +81,7 @@ class Bed:
         item["queues"], item["n_queues"] = self._vring.ctypes.data, 1
         item["regions"], item["n_regions"] = self._regions.ctypes.data, 1
         item["region_start"], item["region_end"], item["region_delta"] = self._regions[0]
-        item["counters"] = base + directions + direction * layout.MAX_LANES * layout.DIRECTION.itemsize
+        item["counters"] = base + directions + direction * MAX_LANES * layout.DIRECTION.itemsize
         self._scratch = np.zeros(SCRATCH_SIZE + 4096, np.uint8)
         self._context = np.zeros(1, CONTEXT)
         context = self._context[0]

@@ -5,14 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from vio4wd.config import limits
 from vio4wd.config.command_line import build_parser
 from vio4wd.config.document import default_file, manual
 from vio4wd.config.instance import instance_name
 from vio4wd.config.options import Settings, parse
 from vio4wd.config.shellfile import read_assignments
 from vio4wd.config.table import OPTIONS
-from vio4wd.shm import layout
 
 ROOT = Path(__file__).parents[2]
 
@@ -68,12 +66,6 @@ def test_rows_and_fields_match():
     for option in OPTIONS:
         if option.field not in ("cpus", "pins"):
             assert fields[option.field].default == option.default, option.field
-
-
-def test_limits_are_those_of_the_tables():
-    assert limits.RELAYS == layout.MAX_RELAYS
-    assert limits.WORKERS == layout.MAX_WORKERS
-    assert limits.VF_QUEUES == layout.MAX_LANES
 
 
 def test_shipped_file_is_up_to_date_and_complete():

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from vio4wd.inspection import rates as rates_module
 from vio4wd.inspection import snapshot
 from vio4wd.inspection.rates import percentile, rates
+from vio4wd.limits import MAX_RELAYS
 from vio4wd.shm import layout
 
 HZ = 2_000_000_000  # of the tables in conftest.py
@@ -19,7 +20,7 @@ def test_names_and_owners(tables):
     assert taken.workers[0].directions == ((3, layout.VM_TO_VF, 0),)
     assert taken.workers[0].longest is None
     assert taken.master_pid == 4711
-    assert len(taken.relays) == layout.MAX_RELAYS
+    assert len(taken.relays) == MAX_RELAYS
     relay = taken.relays[3]
     assert relay.active
     assert (relay.vf_to_vm.cpu, relay.vm_to_vf.cpu) == (5, 2)

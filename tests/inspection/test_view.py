@@ -11,6 +11,7 @@ from vio4wd.inspection.rates import rates
 from vio4wd.inspection.snapshot import take
 from vio4wd.inspection.view import History, view
 from vio4wd.inspection.watch import Screen
+from vio4wd.limits import MAX_RELAYS
 from vio4wd.shm import layout
 
 
@@ -75,7 +76,7 @@ def test_history_is_drawn(busy):
 
 def test_order_and_unused_relays(busy):
     relays = [line for line in text_of(busy, 120, unused=True).splitlines() if "VF→VM" in line]
-    assert len(relays) == layout.MAX_RELAYS
+    assert len(relays) == MAX_RELAYS
     by_load = [line for line in text_of(busy, 120, unused=True, order="load").splitlines() if "VF→VM" in line]
     assert by_load[0].split()[0] == "3"
 
@@ -106,7 +107,7 @@ def test_document(busy):
     assert [worker["cpu"] for worker in found["workers"]] == [2, 5]
     assert found["workers"][1]["directions"] == [{"relay": 3, "direction": "vf_to_vm", "lane": 0}]
     assert {finding["severity"] for finding in found["findings"]} <= {"error", "warning", "note"}
-    assert len(document(*busy, unused=True)["relays"]) == layout.MAX_RELAYS
+    assert len(document(*busy, unused=True)["relays"]) == MAX_RELAYS
 
 
 @pytest.mark.parametrize("width", [80, 120])

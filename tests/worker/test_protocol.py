@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vio4wd.shm.layout import MAX_QUEUE_PAIRS
+from vio4wd.limits import MAX_QUEUE_PAIRS
 from vio4wd.worker.protocol import (
     MAX_MESSAGE,
     Area,

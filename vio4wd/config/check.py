@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from vio4wd.config.given import Given
-from vio4wd.config.limits import RELAYS, SOCKET_PATH_BYTES, WORKERS
 from vio4wd.config.table import DEFAULT_GROUP, DEFAULT_USER, OPTIONS
+from vio4wd.limits import MAX_RELAYS, MAX_WORKERS, SOCKET_PATH_BYTES
 
 #: The three ways to attach VFs at run time; two of them would undo each other's work.
 _CONTROLS: Final = {
@@ -74,8 +74,8 @@ def _check_cpus(
     for cpu in fields.get("cpus", ()):
         if cpu not in online:
             errors.append(f"{given['cpus'].origin}: CPU {cpu} does not exist here, there are {machine}")
-    if len(fields.get("cpus", ())) > WORKERS:
-        errors.append(f"{given['cpus'].origin}: more than {WORKERS} CPUs")
+    if len(fields.get("cpus", ())) > MAX_WORKERS:
+        errors.append(f"{given['cpus'].origin}: more than {MAX_WORKERS} CPUs")
     master = fields.get("master_lcore", 0)
     origin = given["master_lcore"].origin if "master_lcore" in given else _names("master_lcore")
     if master not in online:
@@ -176,7 +176,7 @@ def _check_accounts(
 def _check_sockets(fields: dict[str, Any], given: Mapping[str, Given], errors: list[str]) -> None:
     directory = fields.get("vhost_path", _OPTIONS["vhost_path"].default)
     pattern = fields.get("vhost_socket", _OPTIONS["vhost_socket"].default)
-    longest = f"{directory}/{pattern.replace('%u', str(RELAYS - 1))}"
+    longest = f"{directory}/{pattern.replace('%u', str(MAX_RELAYS - 1))}"
     if len(longest.encode()) > SOCKET_PATH_BYTES:
         origin = given["vhost_path"].origin if "vhost_path" in given else given["vhost_socket"].origin
         errors.append(f"{origin}: {longest} is longer than {SOCKET_PATH_BYTES} bytes, the most of a socket")

@@ -12,10 +12,10 @@ from vio4wd.config.control_table import CORE_SCHED_EP
 from vio4wd.config.errors import ConfigError
 from vio4wd.config.file import read_file
 from vio4wd.config.given import Given
-from vio4wd.config.limits import VF_QUEUES
 from vio4wd.config.option import Option, Shape
 from vio4wd.config.table import OPTIONS
 from vio4wd.config.values import Idle
+from vio4wd.limits import MAX_VF_QUEUES
 
 __all__ = ["ConfigError", "Settings", "changed", "parse"]
 
@@ -60,7 +60,7 @@ class Settings:
     enable_tso: bool = False
     zero_copy: bool = False
     static_vfs: tuple[tuple[str, int], ...] = ()
-    vf_queues: int = VF_QUEUES
+    vf_queues: int = MAX_VF_QUEUES
     bind_vfio_pci: tuple[str, ...] = ()
     vfio_vf_token: str | None = None
     zmq_port_control_ep: str | None = None

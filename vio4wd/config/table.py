@@ -11,8 +11,8 @@ from typing import Final
 
 from vio4wd.config import values
 from vio4wd.config.control_table import CONTROL_OPTIONS
-from vio4wd.config.limits import VF_QUEUES
 from vio4wd.config.option import SWITCH_VALUES, Group, Option, Shape
+from vio4wd.limits import MAX_VF_QUEUES
 
 #: Owner of vhost-user sockets where libvirt runs the guests.
 DEFAULT_USER: Final = "libvirt-qemu"
@@ -273,9 +273,9 @@ OPTIONS: Final[tuple[Option, ...]] = (
         flags=("--vf-queues",),
         variables=("VIO4WD_VF_QUEUES",),
         convert=values.vf_queues,
-        default=VF_QUEUES,
+        default=MAX_VF_QUEUES,
         metavar="N",
-        valid=f"1 to {VF_QUEUES}",
+        valid=f"1 to {MAX_VF_QUEUES}",
         help="Pairs of queues that a VF uses at most, where it has several: they let several CPUs serve a "
         "direction of its relay. Never more than are of use to the worker CPUs.",
     ),

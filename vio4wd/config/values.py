@@ -15,8 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Literal
 
-from vio4wd.config.limits import RELAYS, SOCKET_PATH_BYTES, VF_QUEUES
 from vio4wd.config.pci import parse_pci
+from vio4wd.limits import MAX_RELAYS, MAX_VF_QUEUES, SOCKET_PATH_BYTES
 
 _OFF: Final = frozenset(("", "false", "no", "0"))
 _NETDEV: Final = re.compile(r"[^\s/:,]{1,15}(?::[1-9][0-9]{0,3})?")
@@ -49,8 +49,8 @@ def _digits(text: str) -> int | None:
 
 
 cpu = number_in(0, 8191, "CPU")
-relay = number_in(0, RELAYS - 1, "relay")
-vf_queues = number_in(1, VF_QUEUES, "number of queues")
+relay = number_in(0, MAX_RELAYS - 1, "relay")
+vf_queues = number_in(1, MAX_VF_QUEUES, "number of queues")
 log_level = number_in(0, 7, "log level")
 descriptor = number_in(0, 1 << 20, "file descriptor")
 
@@ -169,9 +169,9 @@ def pins(text: str) -> tuple[Pin, ...]:
         head, colon, tail = part.partition(":")
         numbers = tail.split(",")
         try:
-            if not colon or (len(numbers) > 1 and len(numbers) % 2) or len(numbers) > 2 * VF_QUEUES:
+            if not colon or (len(numbers) > 1 and len(numbers) % 2) or len(numbers) > 2 * MAX_VF_QUEUES:
                 raise ValueError(
-                    f"that is not of the form RELAY:CPU[,CPU] with up to {VF_QUEUES} pairs of CPUs"
+                    f"that is not of the form RELAY:CPU[,CPU] with up to {MAX_VF_QUEUES} pairs of CPUs"
                 )
             cpus = tuple(map(cpu, numbers))
             found.append((relay(head), cpus * 2 if len(cpus) == 1 else cpus))

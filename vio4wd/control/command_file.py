@@ -20,9 +20,9 @@ from typing import Final
 
 from asyncinotify import Inotify, Mask
 
-from vio4wd.config.limits import RELAYS
 from vio4wd.control.controller import ControlError, Controller
 from vio4wd.control.netdev import Netdev, NetdevError, resolve
+from vio4wd.limits import MAX_RELAYS
 
 _log = logging.getLogger(__name__)
 
@@ -202,12 +202,12 @@ def _relay(netdev: Netdev) -> int:
         raise _CommandError(
             f"{netdev.name} is no VF, so its relay must be given: add_port {netdev.name} RELAY"
         )
-    if netdev.vf >= RELAYS:
-        raise _CommandError(f"{netdev.name} is VF {netdev.vf}, and relays are 0 to {RELAYS - 1}")
+    if netdev.vf >= MAX_RELAYS:
+        raise _CommandError(f"{netdev.name} is VF {netdev.vf}, and relays are 0 to {MAX_RELAYS - 1}")
     return netdev.vf
 
 
 def _number(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text[:10]) < RELAYS):
-        raise _CommandError(f"there is no relay {text}: relays are 0 to {RELAYS - 1}")
+    if not (text.isascii() and text.isdigit() and int(text[:10]) < MAX_RELAYS):
+        raise _CommandError(f"there is no relay {text}: relays are 0 to {MAX_RELAYS - 1}")
     return int(text[:10])

@@ -13,10 +13,10 @@ import logging
 from pathlib import Path
 from typing import Final
 
-from vio4wd.config.limits import RELAYS
 from vio4wd.control.controller import ControlError, Controller
 from vio4wd.control.netdev import NetdevError, resolve
 from vio4wd.control.ovsdb_idl import KEYS, Credentials, InterfaceFollower
+from vio4wd.limits import MAX_RELAYS
 
 _log = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ class OvsdbMonitor:
     async def _attach(self, interface: str, wish: str) -> None:
         relay = _relay(wish)
         if relay is None:
-            self._complain(interface, f"{KEYS[0]}={wish!r} is no relay: relays are 0 to {RELAYS - 1}")
+            self._complain(interface, f"{KEYS[0]}={wish!r} is no relay: relays are 0 to {MAX_RELAYS - 1}")
             return
         try:
             device = resolve(interface, self._root).device
@@ -135,4 +135,4 @@ def _relay(wish: str | None) -> int | None:
     """The relay that an interface's words name, None: none."""
     if wish is None or not (wish.isascii() and wish.isdigit() and len(wish) <= 4):
         return None
-    return int(wish) if int(wish) < RELAYS else None
+    return int(wish) if int(wish) < MAX_RELAYS else None

@@ -8,11 +8,11 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from vio4wd.config.limits import RELAYS, SOCKET_PATH_BYTES
 from vio4wd.config.pci import PciAddress
 from vio4wd.control.controller import ControlError
 from vio4wd.control.decisions import SOURCE
 from vio4wd.control.proto.virtioforwarder_pb2 import PortControlRequest
+from vio4wd.limits import MAX_RELAYS, SOCKET_PATH_BYTES
 
 MIN_MEMBERS: Final = 2
 MAX_MEMBERS: Final = 8
@@ -51,8 +51,8 @@ def relay_of(request: PortControlRequest) -> int:
     """
     if not request.HasField("virtio_id"):
         raise _invalid("no relay given (virtio_id)")
-    if request.virtio_id >= RELAYS:
-        raise _invalid(f"there is no relay {request.virtio_id}: relays are 0 to {RELAYS - 1}")
+    if request.virtio_id >= MAX_RELAYS:
+        raise _invalid(f"there is no relay {request.virtio_id}: relays are 0 to {MAX_RELAYS - 1}")
     return request.virtio_id
 
 

@@ -7,7 +7,6 @@ import logging
 from collections.abc import Sequence
 from typing import Final
 
-from vio4wd.config.limits import RELAYS
 from vio4wd.control.controller import ControlError, Controller
 from vio4wd.control.proto.virtioforwarder_pb2 import (
     ConfigRequest,
@@ -17,6 +16,7 @@ from vio4wd.control.proto.virtioforwarder_pb2 import (
     RelayCPU,
 )
 from vio4wd.control.service import ERRNO, Refusal
+from vio4wd.limits import MAX_RELAYS
 
 _log = logging.getLogger(__name__)
 
@@ -96,9 +96,9 @@ def _check(entries: Sequence[RelayCPU], cores: Sequence[int]) -> None:
     lanes: dict[int, set[int | None]] = {}
     for entry in entries:
         relay = entry.relay_number
-        if not 0 <= relay < RELAYS:
+        if not 0 <= relay < MAX_RELAYS:
             raise ControlError(
-                errno.EINVAL, SOURCE, f"there is no relay {relay}: relays are 0 to {RELAYS - 1}"
+                errno.EINVAL, SOURCE, f"there is no relay {relay}: relays are 0 to {MAX_RELAYS - 1}"
             )
         lane, given = _lane(entry), lanes.setdefault(relay, set())
         if given and (lane is None or lane in given or None in given):

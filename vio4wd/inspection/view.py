@@ -20,7 +20,7 @@ from vio4wd.inspection.rates import Rates
 from vio4wd.inspection.relay_table import relay_table, wire_bits
 from vio4wd.inspection.snapshot import Relay, Snapshot
 from vio4wd.inspection.worker_table import worker_table
-from vio4wd.shm import layout
+from vio4wd.limits import MAX_RELAYS
 
 WIDE: Final = 110
 #: Findings shown before "and n more".
@@ -94,7 +94,7 @@ def _headline(snapshot: Snapshot, rates: Rates, instance: str) -> Text:
     bits = sum(wire_bits(direction) for direction in flowing)
     up = duration(max(time.time() - snapshot.created_ns / 1e9, 0.0))
     line = Text.assemble((instance, "bold"), f"  pid {snapshot.master_pid}, up {up}")
-    line.append(f"  {used} of {layout.MAX_RELAYS} relays")
+    line.append(f"  {used} of {MAX_RELAYS} relays")
     line.append(f"  {quantity(packets)} packet/s  {quantity(bits)} bit/s", style="cyan")
     return line
 

@@ -29,6 +29,7 @@ from vio4wd.control.plane import ControlPlane
 from vio4wd.dpdk import eal
 from vio4wd.dpdk.errors import DpdkError
 from vio4wd.inspection import snapshot
+from vio4wd.limits import MAX_RELAYS
 from vio4wd.master import eal_files, leftovers, logs, numa, open_files, responsiveness
 from vio4wd.master.background import Background, detach
 from vio4wd.master.controller import MasterController
@@ -46,7 +47,7 @@ from vio4wd.master.upkeep import Upkeep
 from vio4wd.master.worker_handle import WorkerOptions
 from vio4wd.master.workers import Workers
 from vio4wd.ports.attach import PortOptions
-from vio4wd.shm import layout, segment
+from vio4wd.shm import segment
 from vio4wd.shm.clock import cycles
 from vio4wd.vhost.errors import SocketError
 from vio4wd.vhost.features import ETHERNET_MTU, JUMBO_MTU
@@ -187,9 +188,7 @@ class Daemon:
 
         placement = Placement(settings.cpus, tables, settings.pins, same_numa=settings.same_numa)
         stack.push_async_callback(hardware.close)
-        self._relays = [
-            Relay(number, tables, workers, hardware, placement) for number in range(layout.MAX_RELAYS)
-        ]
+        self._relays = [Relay(number, tables, workers, hardware, placement) for number in range(MAX_RELAYS)]
         stack.push_async_callback(self._close_relays)
         sockets = GuestSockets(settings, tables, find_node=len(numa.nodes()) > 1)
         stack.push_async_callback(sockets.close_all)

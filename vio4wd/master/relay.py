@@ -17,6 +17,7 @@ import logging
 
 from vio4wd.dpdk.errors import DpdkError
 from vio4wd.dpdk.mempool import Pool
+from vio4wd.limits import MAX_QUEUES
 from vio4wd.master import guest as guests
 from vio4wd.master import rings
 from vio4wd.master.guest import Guest, Part
@@ -176,7 +177,7 @@ class Relay:
             await self._service.release()
             self._guest, self._guest_node = None, -1
             self._publish_guest()
-            for queue in range(layout.MAX_QUEUES):
+            for queue in range(MAX_QUEUES):
                 rings.write_position(self._tables, self.number, queue, rings.Position(0, 0))
             await self._settle()
 

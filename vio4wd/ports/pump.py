@@ -22,14 +22,13 @@ from vio4wd.dpdk.errors import DpdkError
 from vio4wd.dpdk.mempool import free_packets
 from vio4wd.dpdk.ring import Ring
 from vio4wd.kernels.pump_records import BURST, LANE, PUMP
+from vio4wd.limits import MAX_RELAYS
 from vio4wd.shm.clock import cycles
 
 _log = logging.getLogger(__name__)
 
 R = TypeVar("R")
 
-#: Lanes at most: one for each relay.
-MAX_LANES: Final = 64
 #: Seconds between two looks at the lanes' `between`.
 PERIOD: Final = 0.02
 #: Longest sleep when nothing moves, microseconds; it bounds what the pump adds to a packet's way.
@@ -63,9 +62,9 @@ class Pump:
     """Owns the thread and the records that its kernel reads. All methods may be called from any thread."""
 
     def __init__(self) -> None:
-        self._lanes = np.zeros(MAX_LANES, LANE)
-        self._packets = np.zeros((MAX_LANES, BURST), np.int64)
-        self._order = np.zeros(MAX_LANES, np.int64)
+        self._lanes = np.zeros(MAX_RELAYS, LANE)
+        self._packets = np.zeros((MAX_RELAYS, BURST), np.int64)
+        self._order = np.zeros(MAX_RELAYS, np.int64)
         self._scratch = np.zeros(BURST, np.int64)
         self._state = np.zeros(1, PUMP)
         self._served: dict[int, Lane] = {}
@@ -161,9 +160,9 @@ class Pump:
                 future.set_exception(error)
 
     def _add(self, port_id: int, rx: Ring, tx: Ring, between: Callable[[], None] | None) -> Lane:
-        free = [index for index in range(MAX_LANES) if index not in self._served]
+        free = [index for index in range(MAX_RELAYS) if index not in self._served]
         if not free:
-            raise DpdkError(f"the pump serves {MAX_LANES} ports already")
+            raise DpdkError(f"the pump serves {MAX_RELAYS} ports already")
         index = free[0]
         record = self._lanes[index]
         record["port"] = port_id

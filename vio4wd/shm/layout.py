@@ -26,15 +26,12 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from vio4wd.limits import MAX_LANES as MAX_LANES
+from vio4wd.limits import MAX_QUEUES, MAX_WORKERS
+from vio4wd.limits import MAX_RELAYS as MAX_RELAYS
+
 MAGIC: Final = 0x56494F345744  # "VIO4WD"
 LAYOUT_VERSION: Final = 2
-
-MAX_RELAYS: Final = 64
-MAX_WORKERS: Final = 64
-MAX_QUEUE_PAIRS: Final = 32
-MAX_QUEUES: Final = 2 * MAX_QUEUE_PAIRS
-#: Lanes of a direction, and queues of a VF, at most; a power of two (`vio4wd.worker.lanes`).
-MAX_LANES: Final = 8
 
 # Directions of a relay, and the index of its record in `directions[relay]`.
 VF_TO_VM: Final = 0

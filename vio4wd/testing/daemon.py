@@ -33,7 +33,8 @@ from vio4wd.control.proto.virtioforwarder_pb2 import (
 )
 from vio4wd.inspection import snapshot
 from vio4wd.inspection.snapshot import Snapshot
-from vio4wd.shm import layout, segment
+from vio4wd.limits import MAX_RELAYS
+from vio4wd.shm import segment
 from vio4wd.shm.clock import cycles
 from vio4wd.testing import hugepages
 from vio4wd.testing.process import ChildProcess
@@ -278,7 +279,7 @@ class Daemon:
         return found
 
     def _own_names(self) -> set[str]:
-        sockets = {self.socket(relay).name for relay in range(layout.MAX_RELAYS)}
+        sockets = {self.socket(relay).name for relay in range(MAX_RELAYS)}
         return sockets | {"virtio-forwarder.pid", "port_control", "stats", "config", "core_sched"}
 
     def _dpdk_files(self) -> list[Path]:

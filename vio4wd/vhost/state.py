@@ -5,14 +5,13 @@ from __future__ import annotations
 import dataclasses
 from typing import Final
 
+from vio4wd.limits import MAX_QUEUES
 from vio4wd.vhost.fds import close_all
 from vio4wd.vhost.features import Protocol, Virtio, header_size
 from vio4wd.vhost.inflight import Inflight
 from vio4wd.vhost.memory import MemoryRegion, MemoryTable
 from vio4wd.vhost.rings import Vring
 
-#: Most virtqueues of a device: 32 pairs.
-MAX_QUEUES: Final = 64
 #: DRIVER_OK of the device status (virtio 1.3 §2.1).
 DRIVER_OK: Final = 4
 
@@ -41,7 +40,7 @@ class DeviceState:
         features: device feature bits the guest took (masks of `Virtio`).
         protocol_features: vhost-user feature bits the frontend took (masks of `Protocol`).
         memory: the guest's memory.
-        vrings: 64 of them, by queue number.
+        vrings: MAX_QUEUES of them, by queue number.
         log: where to log written pages while `logging`, None: nowhere.
         inflight: where to note how far each ring is, None: nowhere.
         log_fd: eventfd that tells the frontend that the log has changed, -1: none.

@@ -16,7 +16,7 @@ changing its queue of the VF: nothing is lost or reordered by that.
 
 from __future__ import annotations
 
-from vio4wd.shm.layout import MAX_LANES
+from vio4wd.limits import MAX_LANES
 
 
 def power_of_two(most: int) -> int:
