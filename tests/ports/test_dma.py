@@ -26,11 +26,7 @@ class Machine:
         self.mapped += 1
 
     def port(self, number):
-        device = self.ports.get(number)
-        bus = "pci" if device in DRIVERS else "vdev"
         return SimpleNamespace(
-            exists=lambda: device is not None,
-            info=lambda: SimpleNamespace(bus=bus, device=device),
             watch_removal=lambda name: None,
             unwatch_removal=lambda: None,
         )
@@ -39,11 +35,10 @@ class Machine:
 @pytest.fixture
 def machine(monkeypatch):
     machine = Machine()
-    fake = SimpleNamespace(
-        probe=machine.probe, remove=machine.ports.pop, max_ports=lambda: 32, map_pages=machine.map_pages
-    )
+    fake = SimpleNamespace(probe=machine.probe, remove=machine.ports.pop, map_pages=machine.map_pages)
     monkeypatch.setattr(attach, "devices", fake)
     monkeypatch.setattr(attach, "Port", machine.port)
+    monkeypatch.setattr(attach, "_on_vfio", set())
     monkeypatch.setattr(attach.eal, "has_vfio", lambda: True)
     monkeypatch.setattr(attach.pci, "require_usable", lambda address: None)
     monkeypatch.setattr(attach.pci, "kernel_driver", DRIVERS.get)

@@ -44,6 +44,9 @@ DRAINED: Final = 4096
 #: Drivers without RSS whose several queues are worth having: a net_ring's other end chooses the queue.
 _SPREAD_BY_THE_OTHER_END: Final = frozenset({"net_ring"})
 
+#: PCI addresses of the devices on vfio-pci that this process has, as EAL has them.
+_on_vfio: Final[set[str]] = set()
+
 CHECKSUM_OFFLOADS: Final = ethdev.TX_IPV4_CHECKSUM | ethdev.TX_UDP_CHECKSUM | ethdev.TX_TCP_CHECKSUM
 TSO_OFFLOADS: Final = ethdev.TX_TCP_TSO | ethdev.TX_UDP_TSO
 #: Offloads to a VF that workers may ask for.
@@ -210,34 +213,33 @@ def probe(name: names.DeviceName, stack: contextlib.ExitStack) -> Port:
     Raises:
         DpdkError: it cannot be had.
     """
+    on_vfio = False
     if name.kind == "pci":
         pci.require_usable(name.name)
-        if pci.kernel_driver(name.name) == "vfio-pci" and not eal.has_vfio():
+        on_vfio = pci.kernel_driver(name.name) == "vfio-pci"
+        if on_vfio and not eal.has_vfio():
             raise DpdkError(
                 f"{name.name} cannot be attached: when the daemon started there was no VFIO with an IOMMU; "
                 "load vfio-pci and vfio_iommu_type1 and start it again"
             )
     found = devices.probe(name.devargs)
-    stack.callback(devices.remove, found[0])
+    stack.callback(_remove, name, found[0])
     if len(found) > 1:
         raise DpdkError(f"{name.name} has {len(found)} ports; a device with one is needed")
+    if on_vfio:
+        if not _on_vfio:
+            devices.map_pages()
+        _on_vfio.add(name.name)
     port = Port(found[0])
-    if _on_vfio(port) and not any(
-        _on_vfio(Port(other)) for other in range(devices.max_ports()) if other != found[0]
-    ):
-        devices.map_pages()
     if name.kind == "pci":
         port.watch_removal(name.name)
         stack.callback(port.unwatch_removal)
     return port
 
 
-def _on_vfio(port: Port) -> bool:
-    """Whether there is such a port and its device is on vfio-pci."""
-    if not port.exists():
-        return False
-    info = port.info()
-    return info.bus == "pci" and pci.kernel_driver(info.device) == "vfio-pci"
+def _remove(name: names.DeviceName, port_id: int) -> None:
+    devices.remove(port_id)
+    _on_vfio.discard(name.name)
 
 
 def start(
