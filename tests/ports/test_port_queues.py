@@ -38,6 +38,25 @@ def test_one_queue_of_a_port_that_is_pumped_though_it_spreads_flows():
     run_isolated(several_queues, "net_tap0,iface=vio4wdtap", 4, 1, True)
 
 
+def unexpected() -> None:
+    """A driver with several queues that turns out to need the pump is started with one, then and later."""
+    with stage() as st:
+        st.trial._ask = lambda port, info: "pumped: for this test"
+        for known in (False, True):
+            assert (
+                st.trial.may_be_direct(types.SimpleNamespace(driver="net_ring", bus="vdev", if_index=0))
+                is not known
+            )
+            port = st.attach("net_ring0", queues=4)
+            assert port.pumped
+            assert port.ref.queues == 1
+            port.detach()
+
+
+def test_one_queue_of_a_port_that_turns_out_to_be_pumped():
+    run_isolated(unexpected)
+
+
 def test_fewer_queues_where_the_driver_refuses():
     from vio4wd.ports.attach import PortOptions, configure
 

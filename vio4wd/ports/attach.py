@@ -265,7 +265,8 @@ def start(
         DpdkError: the driver refused.
     """
     info = port.info()
-    queues = 1 if place.trial is None else _queues(info, options.queues)
+    maybe_direct = place.trial is not None and place.trial.may_be_direct(info)
+    queues = _queues(info, options.queues) if maybe_direct else 1  # the pump polls one queue
     configured = configure(port, place.pool, options, queues)
     port.start()
     stack.callback(port.stop)
@@ -273,7 +274,7 @@ def start(
     direct = place.trial is not None and place.trial.is_direct(port, info)
     if not direct and configured.queues > 1:
         port.stop()
-        configured = configure(port, place.pool, options)  # the pump polls one queue
+        configured = configure(port, place.pool, options)
         port.start()
     offloads = configured.tx_offloads & TX_OFFLOADS
     lane = None

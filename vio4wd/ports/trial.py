@@ -41,6 +41,10 @@ class Trial:
         self._cpu = cpu
         self._answers: dict[str, bool] = {}
 
+    def may_be_direct(self, info: PortInfo) -> bool:
+        """Whether workers may be able to poll this port, as far as is known before it is started."""
+        return self._answers.get(info.driver, not _on_interface(info))
+
     def is_direct(self, port: Port, info: PortInfo) -> bool:
         """Whether a worker can poll this started port; True: a direct port, False: it must be pumped."""
         if info.driver not in self._answers:
@@ -51,7 +55,7 @@ class Trial:
 
     def _ask(self, port: Port, info: PortInfo) -> str:
         """ "direct", or why not."""
-        if info.bus == "vdev" and info.if_index:
+        if _on_interface(info):
             return "pumped: they stand on an interface of the kernel"
         here = [port.burst_origin(transmit=transmit) for transmit in (False, True)]
         if None in here:
@@ -79,3 +83,8 @@ class Trial:
         if done.returncode == 0:
             return done.stdout.strip()
         return f"pumped: {(done.stderr.strip().splitlines() or ['no answer'])[-1]}"
+
+
+def _on_interface(info: PortInfo) -> bool:
+    """Whether it is a virtual device that stands on an interface of the kernel."""
+    return info.bus == "vdev" and bool(info.if_index)
