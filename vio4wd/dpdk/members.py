@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from vio4wd.dpdk._binding import ffi, lib
-from vio4wd.dpdk.errors import DpdkError, mark_log, reason
+from vio4wd.dpdk.errors import mark_log
+from vio4wd.dpdk.named import Named
 
 #: Ports of one table at most.
 MAX_MEMBERS: Final = int(lib.VIO_MEMBERS)
@@ -21,16 +22,11 @@ class Sharing(enum.IntEnum):
     COPIES = int(lib.VIO_SHARE_COPIES)
 
 
-class MemberTable:
-    """Ports in a table in hugepages, for `functions.MEMBERS_RX` and `MEMBERS_TX`. Who created it frees it."""
+class MemberTable(Named):
+    """Ports in a table, for `functions.MEMBERS_RX` and `MEMBERS_TX`."""
 
-    def __init__(self, pointer: object, name: str) -> None:
-        # cffi's structures have attributes that mypy cannot know.
-        self._table = ffi.cast("struct vio_members *", pointer)
-        self.name = name
-
-    def __repr__(self) -> str:
-        return f"MemberTable({self.name})"
+    _kind = "table of members"
+    _find = lib.vio_members_lookup
 
     @classmethod
     def create(cls, name: str, ports: Sequence[int], sharing: Sharing, socket: int = -1) -> MemberTable:
@@ -44,47 +40,27 @@ class MemberTable:
             DpdkError: the name is taken, or no hugepages are left.
         """
         mark_log()
-        pointer = lib.vio_members_create(name.encode(), socket)
-        if pointer == ffi.NULL:
-            raise DpdkError(f"the table of members {name} cannot be made: {reason(lib.vio_errno())}")
-        table = cls(pointer, name)
-        table._table.sharing = sharing
+        table = cls._made(lib.vio_members_create(name.encode(), socket), name)
+        table.pointer.sharing = sharing
         table.set_ports(ports)
         return table
-
-    @classmethod
-    def lookup(cls, name: str) -> MemberTable:
-        """The table of this name that another process made.
-
-        Raises:
-            DpdkError: there is none.
-        """
-        pointer = lib.vio_members_lookup(name.encode())
-        if pointer == ffi.NULL:
-            raise DpdkError(f"there is no table of members {name}")
-        return cls(pointer, name)
-
-    @property
-    def address(self) -> int:
-        """Address of the table, the same in all processes."""
-        return int(ffi.cast("uintptr_t", self._table))
 
     def set_ports(self, ports: Sequence[int]) -> None:
         """Other ports, none of which is active yet; nobody may poll the table meanwhile."""
         self.use(active=(), heard=())
-        self._table.count = len(ports)
+        self.pointer.count = len(ports)
         for number, port in enumerate(ports):
-            self._table.ports[number] = port
+            self.pointer.ports[number] = port
 
     def use(self, *, active: Sequence[int], heard: Sequence[int]) -> None:
         """Send to the members with the numbers in `active`, and drop what those not in `heard` receive.
 
         It may be called at any time; who polls the table follows with the next burst.
         """
-        self._table.active = sum(1 << number for number in active)
-        self._table.heard = sum(1 << number for number in heard)
+        self.pointer.active = sum(1 << number for number in active)
+        self.pointer.heard = sum(1 << number for number in heard)
 
     def free(self) -> None:
         """Give its memory back; no process may use it afterwards."""
         lib.vio_members_free(self.name.encode())
-        self._table = ffi.NULL
+        self.pointer = ffi.NULL

@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import Final
 
 from vio4wd.dpdk._binding import ffi, lib
-from vio4wd.dpdk.errors import DpdkError, mark_log, reason
+from vio4wd.dpdk.errors import mark_log
+from vio4wd.dpdk.named import Named
 
 HEADROOM: Final = int(lib.RTE_PKTMBUF_HEADROOM)
 #: Bytes for headroom and packet in one mbuf, by default: a frame of 1500 bytes payload fits.
@@ -20,15 +21,11 @@ CACHE: Final = 256
 _OPERATIONS: Final = b"lf_stack"
 
 
-class Pool:
+class Pool(Named):
     """A pool of mbufs. Who created it frees it, once every mbuf is back."""
 
-    def __init__(self, pointer: object, name: str) -> None:
-        self.pointer = pointer
-        self.name = name
-
-    def __repr__(self) -> str:
-        return f"Pool({self.name})"
+    _kind = "packet pool"
+    _find = lib.rte_mempool_lookup
 
     @classmethod
     def create(
@@ -49,26 +46,7 @@ class Pool:
         pointer = lib.rte_pktmbuf_pool_create_by_ops(
             name.encode(), count, cached, 0, data_room, socket, _OPERATIONS
         )
-        if pointer == ffi.NULL:
-            raise DpdkError(f"packet pool {name} of {count} mbufs cannot be made: {reason(lib.vio_errno())}")
-        return cls(pointer, name)
-
-    @classmethod
-    def lookup(cls, name: str) -> Pool:
-        """The pool of this name that another process made.
-
-        Raises:
-            DpdkError: there is none.
-        """
-        pointer = lib.rte_mempool_lookup(name.encode())
-        if pointer == ffi.NULL:
-            raise DpdkError(f"there is no packet pool {name}")
-        return cls(pointer, name)
-
-    @property
-    def address(self) -> int:
-        """Address of the struct rte_mempool, the same in all processes."""
-        return int(ffi.cast("uintptr_t", self.pointer))
+        return cls._made(pointer, name, f" of {count} mbufs")
 
     @property
     def size(self) -> int:

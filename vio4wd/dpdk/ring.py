@@ -5,20 +5,17 @@ from __future__ import annotations
 from typing import Final
 
 from vio4wd.dpdk._binding import ffi, lib
-from vio4wd.dpdk.errors import DpdkError, mark_log, reason
+from vio4wd.dpdk.errors import mark_log
+from vio4wd.dpdk.named import Named
 
 _BURST: Final = 32
 
 
-class Ring:
-    """A single-producer, single-consumer ring of mbuf pointers in hugepages. Who created it frees it."""
+class Ring(Named):
+    """A single-producer, single-consumer ring of mbuf pointers."""
 
-    def __init__(self, pointer: object, name: str) -> None:
-        self.pointer = pointer
-        self.name = name
-
-    def __repr__(self) -> str:
-        return f"Ring({self.name})"
+    _kind = "ring"
+    _find = lib.rte_ring_lookup
 
     @classmethod
     def create(cls, name: str, size: int, socket: int = -1) -> Ring:
@@ -34,26 +31,7 @@ class Ring:
         mark_log()
         flags = lib.RING_F_SP_ENQ | lib.RING_F_SC_DEQ
         pointer = lib.rte_ring_create(name.encode(), size, socket, flags)
-        if pointer == ffi.NULL:
-            raise DpdkError(f"ring {name} of {size} entries cannot be made: {reason(lib.vio_errno())}")
-        return cls(pointer, name)
-
-    @classmethod
-    def lookup(cls, name: str) -> Ring:
-        """The ring of this name that another process made.
-
-        Raises:
-            DpdkError: there is none.
-        """
-        pointer = lib.rte_ring_lookup(name.encode())
-        if pointer == ffi.NULL:
-            raise DpdkError(f"there is no ring {name}")
-        return cls(pointer, name)
-
-    @property
-    def address(self) -> int:
-        """Address of the struct rte_ring, the same in all processes."""
-        return int(ffi.cast("uintptr_t", self.pointer))
+        return cls._made(pointer, name, f" of {size} entries")
 
     @property
     def capacity(self) -> int:
