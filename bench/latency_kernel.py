@@ -4,7 +4,7 @@
 from vio4wd.dpdk.mbuf import HEADROOM
 from vio4wd.kernels.compile import inner, kernel
 from vio4wd.kernels.memory import call4, cycles, load64, store64
-from vio4wd.kernels.records import mbuf_at
+from vio4wd.kernels.views import mbuf_at
 
 #: Packets sent at once, and received at once, at most.
 BURST = 32

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import sys
 import time
 
 from vio4wd.config.version import VersionAction
 
-#: Modules with compiled entry points, and what they are for.
-_MODULES = {
-    "vio4wd.kernels.relay_loop": "forwarding",
-    "vio4wd.kernels.ring_set_up": "ring set-up",
-    "vio4wd.kernels.pump": "pump of ports that only the master can poll",
+#: What the compiled kernels are for.
+_PURPOSES = {
+    "run": "forwarding",
+    "set_up": "ring set-up",
+    "run_pump": "pump of ports that only the master can poll",
 }
 
 
@@ -31,15 +30,13 @@ def build_parser() -> argparse.ArgumentParser:
 def main() -> int:
     """Compile one kernel after the other."""
     options = build_parser().parse_args()
-    from vio4wd.kernels.cold_cache import one_at_a_time
-    from vio4wd.kernels.compile import cache_folder
+    from vio4wd.kernels.machine_code import cache_folder, machine_code
 
-    with one_at_a_time():
-        for name, purpose in _MODULES.items():
-            began = time.monotonic()
-            importlib.import_module(name)
-            if not options.quiet:
-                print(f"{purpose}: {time.monotonic() - began:.1f} s")
+    for name, purpose in _PURPOSES.items():
+        began = time.monotonic()
+        machine_code(name)
+        if not options.quiet:
+            print(f"{purpose}: {time.monotonic() - began:.1f} s")
     if not options.quiet:
         print(f"compiled kernels are in {cache_folder()}")
     return 0

@@ -70,11 +70,8 @@ def main() -> int:
         os.setpriority(os.PRIO_PROCESS, 0, options.nice)
     channel = socket.socket(fileno=options.channel_fd)
     channel.set_inheritable(False)
-    # After the CPU was chosen: this loads the kernels, which takes most of the start.
-    from vio4wd.kernels.cold_cache import one_at_a_time
-
-    with one_at_a_time():
-        from vio4wd.worker.process import Worker
+    # After the CPU was chosen, and while the master starts DPDK.
+    from vio4wd.worker.process import Worker
 
     data = channel.recv(MAX_MESSAGE)
     begin = decode(data) if data else None

@@ -11,7 +11,8 @@ Walks return the number of buffers, or minus the reason (layout.RING_*) for whic
 from vio4wd.kernels.compile import inner
 from vio4wd.kernels.guest_memory import translate
 from vio4wd.kernels.memory import load64, store64
-from vio4wd.kernels.records import MAX_CHAIN, SEGMENTS, vring_at
+from vio4wd.kernels.records import MAX_CHAIN, SEGMENTS
+from vio4wd.kernels.views import vring_at
 from vio4wd.shm.layout import (
     RING_BAD_ADDRESS,
     RING_BAD_DIRECTION,

@@ -8,7 +8,7 @@ import numpy as np
 
 from vio4wd.kernels.compile import inline, inner
 from vio4wd.kernels.memory import load8, load16, peek32
-from vio4wd.kernels.records import mbuf_at
+from vio4wd.kernels.views import mbuf_at
 
 
 @inline

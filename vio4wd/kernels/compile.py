@@ -1,46 +1,14 @@
-"""How kernels are compiled: two decorators, and where compiled code is kept.
-
-numba's own cache looks at the source file of one function only; ours must change when any kernel, a
-table's layout or an mbuf offset does, or a worker would run old code on new data. So the cache lives
-in a folder named after a digest of all of them.
-"""
+"""How kernels are compiled: decorators for kernels, and the object files of those that Python calls."""
 
 import functools
-import hashlib
-import os
-import pathlib
 
-import llvmlite
+import llvmlite.binding as llvm
 import numba
 
-from vio4wd.dpdk import mbuf
-from vio4wd.shm import layout
+from vio4wd.kernels.machine_code import cache_folder, processor
 
 _OPTIONS = {"nogil": True, "error_model": "numpy", "boundscheck": False}
-
-
-def _digest() -> str:
-    """Hexadecimal digest of everything compiled code depends on."""
-    digest = hashlib.sha256()
-    here = pathlib.Path(__file__).parent
-    for source in sorted(here.glob("*.py")):
-        digest.update(source.read_bytes())
-    versions = (numba.__version__, llvmlite.__version__, numba.config.CPU_NAME)
-    digest.update(repr((versions, layout.TABLES.descr, mbuf.MBUF.fields, mbuf.HEADROOM)).encode())
-    return digest.hexdigest()[:16]
-
-
-def cache_folder() -> pathlib.Path:
-    """Where compiled kernels are kept: $VIO4WD_CACHE_DIR, else /var/cache (root) or the user's cache."""
-    chosen = os.environ.get("VIO4WD_CACHE_DIR")
-    if chosen:
-        base = pathlib.Path(chosen)
-    elif os.geteuid() == 0:
-        base = pathlib.Path("/var/cache/vio4wd")
-    else:
-        base = pathlib.Path.home() / ".cache/vio4wd"
-    return base / f"kernels-{_digest()}"
-
+_ENTRY = "void(int64, int64, int64)"
 
 numba.config.CACHE_DIR = str(cache_folder())
 
@@ -48,8 +16,25 @@ numba.config.CACHE_DIR = str(cache_folder())
 inner = functools.partial(numba.njit, **_OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 #: The same, and always copied into its caller: for a few lines that run for each packet.
 inline = functools.partial(numba.njit, **_OPTIONS, forceinline=True)
+#: A function of three numbers that the daemon calls, see `machine_code.load`.
+entry = inner
 
 
 def kernel(signature):
-    """Decorator of a function that Python calls: compiled when imported, kept on disk."""
+    """Decorator of a function that tests and benchmarks call: compiled when imported, kept on disk."""
     return numba.njit(signature, cache=True, **_OPTIONS)
+
+
+def object_file(name, function):
+    """Compile an entry and all it calls into an object file, with one symbol for others: `name`."""
+    function.compile(_ENTRY)
+    module = llvm.parse_assembly(function.inspect_llvm(function.signatures[0]))
+    (symbol,) = (f for f in module.functions if not f.is_declaration and f.linkage is llvm.Linkage.external)
+    symbol.name = name
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    cpu, features = processor()
+    machine = llvm.Target.from_default_triple().create_target_machine(
+        cpu=cpu, features=features, opt=3, codemodel="jitdefault", jit=True
+    )
+    return machine.emit_object(module)

@@ -10,7 +10,7 @@ import numpy as np
 from vio4wd.dpdk.mbuf import RX_RSS_HASH
 from vio4wd.kernels.compile import inline, inner
 from vio4wd.kernels.memory import load8, load16, load32, load64
-from vio4wd.kernels.records import mbuf_at
+from vio4wd.kernels.views import mbuf_at
 
 # EtherTypes and protocols as they stand in memory, read as little-endian numbers.
 _IPV4 = 0x0008

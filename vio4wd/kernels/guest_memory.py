@@ -9,7 +9,8 @@ region used last is tried first: guests rarely have more than one that holds pac
 from vio4wd.kernels.compile import inline, inner
 from vio4wd.kernels.copy import copy_bytes
 from vio4wd.kernels.memory import or8
-from vio4wd.kernels.records import REGION, item_at, region_at
+from vio4wd.kernels.records import REGION
+from vio4wd.kernels.views import item_at, region_at
 
 _REGION_SIZE = REGION.itemsize
 _PAGE_BITS = 12  # of the dirty log: VHOST_LOG_PAGE is 4096 whatever the guest's page size

@@ -6,7 +6,7 @@ may wait for each other; hence the fence (virtio 1.2 §2.7.10, §2.8.10).
 
 from vio4wd.kernels.compile import inner
 from vio4wd.kernels.memory import call4, fence, load16, load32
-from vio4wd.kernels.records import context_at, item_at, ring_at, vring_at
+from vio4wd.kernels.views import context_at, item_at, ring_at, vring_at
 
 _NO_INTERRUPT = 1  # VIRTQ_AVAIL_F_NO_INTERRUPT
 _EVENT_DISABLE = 1  # packed: RING_EVENT_FLAGS_DISABLE

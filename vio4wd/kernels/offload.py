@@ -21,7 +21,7 @@ from vio4wd.dpdk.mbuf import (
 from vio4wd.kernels.checksum import chain_sum, fold, swap16
 from vio4wd.kernels.compile import inner
 from vio4wd.kernels.memory import load8, load16, store16
-from vio4wd.kernels.records import mbuf_at
+from vio4wd.kernels.views import mbuf_at
 
 # virtio_net_hdr.flags and .gso_type
 NEEDS_CSUM = 1

@@ -17,18 +17,9 @@ from vio4wd.kernels.memory import (
     store64,
     store64_release,
 )
-from vio4wd.kernels.records import (
-    BUFFER,
-    FIRST,
-    LENGTH,
-    USED_COUNT,
-    USED_ID,
-    USED_LENGTH,
-    item_at,
-    ring_at,
-    vring_at,
-)
+from vio4wd.kernels.records import BUFFER, FIRST, LENGTH, USED_COUNT, USED_ID, USED_LENGTH
 from vio4wd.kernels.ring_error import fail
+from vio4wd.kernels.views import item_at, ring_at, vring_at
 from vio4wd.shm.inflight import SIZE_AT, STEP_AT, VERSION_AT
 from vio4wd.shm.layout import RING, RING_CHAIN_TOO_LONG, RING_SHORT_CHAIN
 

@@ -6,10 +6,11 @@ and goes first next time. So a full queue is felt, and counted, where it is for 
 driver towards the VF, at the worker towards the VM.
 """
 
-from vio4wd.kernels.compile import inner, kernel
+from vio4wd.kernels.compile import entry, inner
 from vio4wd.kernels.memory import call4, cycles, load64_acquire
-from vio4wd.kernels.pump_records import BURST, LANE, PUMP
-from vio4wd.kernels.records import view_of
+from vio4wd.kernels.pump_records import LANE, PUMP
+from vio4wd.kernels.records import BURST
+from vio4wd.kernels.views import view_of
 
 _DOORBELL = PUMP.fields["doorbell"][1]
 
@@ -58,26 +59,22 @@ def _transmit(pump, lane):
     return sent
 
 
-@kernel("int64(int64,int64,int64)")
+@entry
 def run_pump(pump, seen, until):
-    """Serve all lanes until the doorbell differs from `seen` or the time stamp counter reaches `until`.
-
-    Returns the packets moved.
-    """
+    """Serve all lanes until the doorbell differs from `seen` or the time stamp counter reaches `until`."""
     pu = pump_at(pump)
     doorbell = pump + _DOORBELL
-    moved = 0
     silent = 0
     nap = _FIRST_SLEEP
     while cycles() < until:
-        before = moved
+        moved = 0
         for i in range(pu.n_lanes):
             lane = load64_acquire(pu.lanes + 8 * i)
             moved += _receive(pump, lane)
             moved += _transmit(pump, lane)
         if load64_acquire(doorbell) != seen:
             break
-        if moved != before:
+        if moved > 0:
             silent = 0
             nap = _FIRST_SLEEP
             continue
@@ -85,4 +82,3 @@ def run_pump(pump, seen, until):
         if silent > _DROWSY_AFTER and pu.sleep_us > 0:
             call4(pu.sleep, nap, 0, 0, 0)
             nap = min(2 * nap, pu.sleep_us)
-    return moved

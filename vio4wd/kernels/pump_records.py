@@ -1,9 +1,6 @@
-"""What the pump's kernel works with. Apart from the kernel, for the master makes them before it has numba."""
+"""What the pump's kernel works with; apart from it, for the master makes them without numba."""
 
 import numpy as np
-
-#: Packets moved at a time.
-BURST = 32
 
 #: One port.
 LANE = np.dtype(
@@ -11,7 +8,7 @@ LANE = np.dtype(
         ("port", "i8"),  # DPDK port number
         ("rx_ring", "i8"),  # ring of packets from the port
         ("tx_ring", "i8"),  # ring of packets to the port
-        ("packets", "i8"),  # address of BURST mbuf pointers: those the driver did not take yet
+        ("packets", "i8"),  # address of records.BURST mbuf pointers: those the driver did not take yet
         ("first", "i8"),  # the first of them
         ("end", "i8"),  # and the one behind the last
         ("rx_packets", "i8"),
@@ -31,7 +28,7 @@ PUMP = np.dtype(
         ("room", "i8"),  # RING_ROOM
         ("free", "i8"),  # FREE_BULK
         ("sleep", "i8"),  # SLEEP_US
-        ("scratch", "i8"),  # address of BURST mbuf pointers
+        ("scratch", "i8"),  # address of records.BURST mbuf pointers
         ("doorbell", "i8"),  # raised by who wants the kernel to return
         ("lanes", "i8"),  # address of an array of lane addresses
         ("n_lanes", "i8"),

@@ -1,15 +1,9 @@
-"""Names for what lies behind an address: the worker's own records and views of the shared ones.
+"""The worker's own records, which its kernels work on (the shared ones are in `shm.layout`).
 
-`item_at(address).relay` reads a field, `item_at(address).relay = 1` writes it; a view costs nothing.
+Apart from the kernels' views of them, for workers make the records without numba.
 """
 
-import numba
 import numpy as np
-from numba import types
-from numba.core.extending import intrinsic
-
-from vio4wd.dpdk.mbuf import MBUF
-from vio4wd.shm import layout
 
 #: Packets a burst moves at most.
 BURST = 32
@@ -113,27 +107,3 @@ USED_COUNT = USED_LENGTH + 8 * MAX_USED  # packed: descriptors it took
 SEGMENTS = USED_COUNT + 8 * MAX_USED  # buffers of the chain in hand: (guest-physical address, length)
 PIECES = SEGMENTS + 16 * 2 * MAX_CHAIN  # mbufs of a packet that was cut
 SCRATCH_SIZE = PIECES + 8 * MAX_PIECES
-
-
-def view_of(dtype):
-    """An intrinsic that takes an address for a record of the dtype."""
-    record = numba.from_dtype(dtype)
-
-    @intrinsic
-    def at(typingctx, address):
-        def generate(context, builder, signature, args):
-            return builder.inttoptr(args[0], context.get_value_type(record))
-
-        return record(types.int64), generate
-
-    return at
-
-
-item_at = view_of(ITEM)
-vring_at = view_of(VRING)
-region_at = view_of(REGION)
-context_at = view_of(CONTEXT)
-mbuf_at = view_of(MBUF)
-ring_at = view_of(layout.RING)
-worker_at = view_of(layout.WORKER)
-counters_at = view_of(layout.DIRECTION)

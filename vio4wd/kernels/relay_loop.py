@@ -7,10 +7,10 @@ almost nothing, and none waits long. When nothing is hot every item is looked at
 that the worker sleeps, if it may, for longer and longer up to a bound.
 """
 
-from vio4wd.kernels.compile import inner, kernel
+from vio4wd.kernels.compile import entry, inner
 from vio4wd.kernels.memory import call4, cycles, load64, load64_acquire, log2_floor, pause, store64
-from vio4wd.kernels.records import context_at, counters_at, item_at, worker_at
 from vio4wd.kernels.vf_to_vm import burst_vf_to_vm
+from vio4wd.kernels.views import context_at, counters_at, item_at, worker_at
 from vio4wd.kernels.vm_to_vf import burst_vm_to_vf
 from vio4wd.shm.layout import DIRECTION, VF_TO_VM
 
@@ -110,7 +110,7 @@ def _poll_cold(context):
     return moved
 
 
-@kernel("void(int64, int64, int64)")
+@entry
 def run(context, seen, deadline):
     """Serve the items until the doorbell differs from `seen` or the time stamp counter passes `deadline`."""
     ctx = context_at(context)

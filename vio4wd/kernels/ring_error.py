@@ -1,7 +1,7 @@
 """Stopping a virtqueue whose driver broke the rules; the master reads the reason and logs it."""
 
 from vio4wd.kernels.compile import inner
-from vio4wd.kernels.records import ring_at, vring_at
+from vio4wd.kernels.views import ring_at, vring_at
 
 
 @inner

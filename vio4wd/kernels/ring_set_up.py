@@ -1,14 +1,15 @@
 """What a device tells the driver when it begins to serve its rings."""
 
-from vio4wd.kernels.compile import kernel
+from vio4wd.kernels.compile import entry
 from vio4wd.kernels.packed_ring import start_packed
-from vio4wd.kernels.records import VRING, item_at
+from vio4wd.kernels.records import VRING
 from vio4wd.kernels.split_ring import start_split
+from vio4wd.kernels.views import item_at
 
 _VRING_SIZE = VRING.itemsize
 
 
-@kernel("void(int64, int64, int64)")
+@entry
 def set_up(item, vrings, n):
     """Turn the guest's kicks off in `n` rings: a worker polls them."""
     for i in range(n):

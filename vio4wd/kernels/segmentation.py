@@ -12,7 +12,8 @@ from vio4wd.kernels.checksum import fold, sum_bytes, swap16, swap32
 from vio4wd.kernels.compile import inner
 from vio4wd.kernels.copy import copy_bytes
 from vio4wd.kernels.memory import call4, load8, load16, load32, load64, store8, store16, store32
-from vio4wd.kernels.records import MAX_PIECES, PIECES, context_at, item_at, mbuf_at
+from vio4wd.kernels.records import MAX_PIECES, PIECES
+from vio4wd.kernels.views import context_at, item_at, mbuf_at
 
 _FIN, _PSH, _CWR = 0x01, 0x08, 0x80
 _TCP = 6

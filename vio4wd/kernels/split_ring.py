@@ -19,16 +19,9 @@ from vio4wd.kernels.memory import (
     store16_release,
     store64,
 )
-from vio4wd.kernels.records import (
-    BUFFER,
-    LENGTH,
-    USED_ID,
-    USED_LENGTH,
-    item_at,
-    ring_at,
-    vring_at,
-)
+from vio4wd.kernels.records import BUFFER, LENGTH, USED_ID, USED_LENGTH
 from vio4wd.kernels.ring_error import fail
+from vio4wd.kernels.views import item_at, ring_at, vring_at
 from vio4wd.shm.inflight import SIZE_AT, USED_AT, VERSION_AT
 from vio4wd.shm.layout import RING_BAD_AVAIL_INDEX, RING_BAD_HEAD, RING_SHORT_CHAIN
 

@@ -44,15 +44,10 @@ from vio4wd.kernels.records import (
     TARGET,
     USED_LENGTH,
     VRING,
-    context_at,
-    counters_at,
-    item_at,
-    mbuf_at,
-    ring_at,
-    vring_at,
 )
 from vio4wd.kernels.ring_error import fail
 from vio4wd.kernels.split_ring import complete_split, open_split, plain_split, take_split
+from vio4wd.kernels.views import context_at, counters_at, item_at, mbuf_at, ring_at, vring_at
 from vio4wd.shm.layout import RING_BAD_ADDRESS, RING_SHORT_CHAIN
 
 _VRING_SIZE = VRING.itemsize

@@ -31,16 +31,11 @@ from vio4wd.kernels.records import (
     USED_ID,
     USED_LENGTH,
     VRING,
-    context_at,
-    counters_at,
-    item_at,
-    mbuf_at,
-    ring_at,
-    vring_at,
 )
 from vio4wd.kernels.ring_error import fail
 from vio4wd.kernels.segmentation import cut
 from vio4wd.kernels.split_ring import collect_split, complete_split, open_split
+from vio4wd.kernels.views import context_at, counters_at, item_at, mbuf_at, ring_at, vring_at
 from vio4wd.shm.layout import RING_BAD_ADDRESS, RING_SHORT_CHAIN
 
 _VRING_SIZE = VRING.itemsize

@@ -21,7 +21,9 @@ from vio4wd.dpdk import eal, functions
 from vio4wd.dpdk.errors import DpdkError
 from vio4wd.dpdk.mempool import free_packets
 from vio4wd.dpdk.ring import Ring
-from vio4wd.kernels.pump_records import BURST, LANE, PUMP
+from vio4wd.kernels.machine_code import load
+from vio4wd.kernels.pump_records import LANE, PUMP
+from vio4wd.kernels.records import BURST
 from vio4wd.limits import MAX_RELAYS
 from vio4wd.shm.clock import cycles
 
@@ -129,11 +131,8 @@ class Pump:
             seen = int(state["doorbell"])
             self._change_all(wait=not self._served)
             if self._served and not self._closed:
-                # Not sooner: numba takes half a second to import, and most daemons pump nothing.
-                from vio4wd.kernels.pump import run_pump
-
-                # Asked now: before DPDK has started, when this thread is made, the frequency is not known.
-                run_pump(address, seen, cycles() + int(PERIOD * eal.tsc_hz()))
+                # The frequency is asked now: it is not known before DPDK has started.
+                load("run_pump")(address, seen, cycles() + int(PERIOD * eal.tsc_hz()))
                 for lane in list(self._served.values()):
                     self._look_after(lane)
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from vio4wd.dpdk.mbuf import HEADROOM, MBUF, RX_RSS_HASH
 from vio4wd.kernels import compile as _compile  # noqa: F401  (says where compiled code is kept)
 from vio4wd.kernels.memory import load8, load64, store8, store64
-from vio4wd.kernels.records import mbuf_at
+from vio4wd.kernels.views import mbuf_at
 from vio4wd.testing.guest_memory import PATTERN
 
 #: Bytes behind each mbuf's buffer that nobody may write.

@@ -18,14 +18,16 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from vio4wd.kernels.machine_code import load
 from vio4wd.kernels.records import CONTEXT, ITEM, REGION, SCRATCH_SIZE, VRING
-from vio4wd.kernels.relay_loop import run
-from vio4wd.kernels.ring_set_up import set_up
 from vio4wd.shm import layout
 from vio4wd.shm.inflight import PACKED_HEADER
 from vio4wd.testing.guest_memory import GUARD, PATTERN, OutOfBoundsError
 from vio4wd.testing.mock_guest import MockGuest
 from vio4wd.testing.mock_pool import ALLOC_BULK, FREE_BULK, RX_BURST, TX_BURST, MockPool, MockPort
+
+_run = load("run")
+_set_up = load("set_up")
 
 
 def _address(name: str) -> int:
@@ -105,7 +107,7 @@ class MockWorker:
         """Let the worker poll so many times; returns the packets and chains it took."""
         before = int(self._worker[0]["packets"])
         for _ in range(rounds):
-            run(self._context.ctypes.data, 0, 0)
+            _run(self._context.ctypes.data, 0, 0)
         return int(self._worker[0]["packets"]) - before
 
     def adopt(self, others: Sequence[MockWorker]) -> None:
@@ -132,11 +134,11 @@ class MockWorker:
 
     def set_up(self) -> None:
         """Tell the guests that their rings are served, as a worker does that takes a direction over."""
-        set_up(self._item.ctypes.data, self._vrings.ctypes.data, int(self._item[0]["n_queues"]))
+        _set_up(self._item.ctypes.data, self._vrings.ctypes.data, int(self._item[0]["n_queues"]))
 
     def run_until_stopped(self) -> None:
         """Poll until another thread calls `stop`, without the GIL."""
-        run(self._context.ctypes.data, 0, 2**62)
+        _run(self._context.ctypes.data, 0, 2**62)
 
     def stop(self) -> None:
         """End `run_until_stopped`."""

@@ -16,7 +16,7 @@ from vio4wd.kernels.memory import (
     load64_acquire,
     store64,
 )
-from vio4wd.kernels.records import view_of
+from vio4wd.kernels.views import view_of
 from vio4wd.testing.numbered_rings import BUFFER, RING, SIDE, next_used, offer, publish, side_at
 
 #: Numbers whose arrival is remembered; far more than are ever under way.

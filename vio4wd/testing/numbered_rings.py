@@ -18,7 +18,7 @@ from vio4wd.kernels.memory import (
     store64,
     store64_release,
 )
-from vio4wd.kernels.records import view_of
+from vio4wd.kernels.views import view_of
 
 #: Entries of each ring, and bytes of each buffer.
 RING = 256

@@ -15,8 +15,8 @@ import numpy as np
 
 from vio4wd.dpdk import ethdev
 from vio4wd.dpdk.mempool import Pool
+from vio4wd.kernels.machine_code import load
 from vio4wd.kernels.records import ITEM, VRING
-from vio4wd.kernels.ring_set_up import set_up
 from vio4wd.shm import layout
 from vio4wd.shm.segment import Segment
 from vio4wd.vhost.features import Virtio, header_size
@@ -157,7 +157,7 @@ class Direction:
             if queue.call_fd >= 0:
                 self._call_fds.append(os.dup(fds[queue.call_fd]))
                 vring["call_fd"] = self._call_fds[-1]
-        set_up(self._items.ctypes.data, self._vrings.ctypes.data, len(queues))
+        load("set_up")(self._items.ctypes.data, self._vrings.ctypes.data, len(queues))
         for fd in self._call_fds:
             # Who served the ring before may have died between giving buffers back and saying so.
             with contextlib.suppress(BlockingIOError):  # nobody has read it for 2^64 times

@@ -18,8 +18,8 @@ import numpy as np
 
 from vio4wd.dpdk import functions
 from vio4wd.dpdk.errors import DpdkError
+from vio4wd.kernels.machine_code import load
 from vio4wd.kernels.records import CONTEXT, SCRATCH_SIZE
-from vio4wd.kernels.relay_loop import run
 from vio4wd.shm import layout
 from vio4wd.shm.clock import cycles
 from vio4wd.shm.segment import Segment, process_start_time
@@ -52,6 +52,7 @@ class Worker:
     """
 
     def __init__(self, segment: Segment, slot: int, channel: socket.socket, *, adaptive: bool) -> None:
+        self._run = load("run")
         self._segment = segment
         self._channel = channel
         self._control = segment.tables["control"][slot]
@@ -93,7 +94,7 @@ class Worker:
             if not self._answer_all():
                 break
             if self._directions:
-                run(int(self._contexts.ctypes.data), seen, cycles() + self._slice)
+                self._run(int(self._contexts.ctypes.data), seen, cycles() + self._slice)
                 self._check_memories()
             else:
                 self._wait()
