@@ -16,7 +16,6 @@ import fcntl
 import functools
 import hashlib
 import importlib
-import importlib.metadata
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -73,10 +72,12 @@ def cache_folder() -> Path:
 
 def _digest() -> str:
     """Hexadecimal digest of everything compiled code depends on."""
+    from importlib import metadata  # takes 20 ms to import, and not every process that loads this file asks
+
     digest = hashlib.sha256()
     for source in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(source.read_bytes())
-    versions = [importlib.metadata.version(name) for name in ("numba", "llvmlite")]
+    versions = [metadata.version(name) for name in ("numba", "llvmlite")]
     digest.update(repr((versions, processor())).encode())
     digest.update(repr((layout.TABLES.descr, mbuf.MBUF.fields, mbuf.HEADROOM)).encode())
     return digest.hexdigest()[:16]
