@@ -12,9 +12,9 @@ import socket
 import struct
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Final, TypeVar
 
+from vio4wd.testing.resource import Resource
 from vio4wd.vhost.features import Protocol, Virtio
 from vio4wd.vhost.messages import HEADER_SIZE, Request, decode_reply, encode_request
 from vio4wd.vhost.payloads import (
@@ -32,6 +32,9 @@ from vio4wd.vhost.rings import parts
 
 #: Seconds to wait for a backend's answer.
 TIMEOUT: Final = 60.0
+
+#: SET_VRING_BASE of a packed ring that is new: positions 0 and wrap counters 1, of either side.
+NEW_PACKED: Final = 0x8000_8000
 
 _NOTHING: Final = Nothing()
 _MAX_REPLY: Final = 4096
@@ -74,7 +77,7 @@ class Memory:
         os.close(self.fd)
 
 
-class Frontend:
+class Frontend(Resource):
     """One connection to a backend.
 
     Args:
@@ -92,14 +95,6 @@ class Frontend:
                 self.sock.close()
                 raise
         self.sock.settimeout(TIMEOUT)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Leave."""
@@ -181,10 +176,15 @@ class Frontend:
     def start_queue(
         self, memory: Memory, index: int, size: int = 256, *, base: int = 0, packed: bool = False
     ) -> None:
+        """Set a queue up in memory of ours, start and enable it."""
+        self.start_ring(memory.ring(index, size, packed=packed), size, base)
+
+    def start_ring(self, ring: VringAddress, size: int, base: int) -> None:
         """Set a queue up, start and enable it; its eventfds are known to the backend alone."""
+        index = ring.index
         self.send(Request.SET_VRING_NUM, VringState(index, size))
         self.send(Request.SET_VRING_BASE, VringState(index, base))
-        self.send(Request.SET_VRING_ADDR, memory.ring(index, size, packed=packed))
+        self.send(Request.SET_VRING_ADDR, ring)
         for request in (Request.SET_VRING_CALL, Request.SET_VRING_KICK):
             fd = os.eventfd(0)
             try:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from vio4wd.testing import qemu
@@ -20,6 +19,7 @@ from vio4wd.testing.namespace import Namespace
 from vio4wd.testing.process import ChildProcess
 from vio4wd.testing.qemu import GuestError
 from vio4wd.testing.qmp import Qmp
+from vio4wd.testing.resource import Resource
 from vio4wd.testing.virtio_nic import VirtioNic
 from vio4wd.testing.wait import wait_for
 
@@ -27,7 +27,7 @@ from vio4wd.testing.wait import wait_for
 BOOT_TIMEOUT = 120.0
 
 
-class LinuxGuest:
+class LinuxGuest(Resource):
     """One guest, from `start` to `close`.
 
     Args:
@@ -177,11 +177,6 @@ class LinuxGuest:
     def __enter__(self) -> Self:
         self.start()
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _running_process(self) -> ChildProcess:
         if self._process is None:

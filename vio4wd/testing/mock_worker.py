@@ -12,8 +12,7 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType, TracebackType
-from typing import Self
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +24,7 @@ from vio4wd.shm.inflight import PACKED_HEADER
 from vio4wd.testing.guest_memory import GUARD, PATTERN, OutOfBoundsError
 from vio4wd.testing.mock_guest import MockGuest
 from vio4wd.testing.mock_pool import ALLOC_BULK, FREE_BULK, RX_BURST, TX_BURST, MockPool, MockPort
+from vio4wd.testing.resource import Resource
 
 _run = load("run")
 _set_up = load("set_up")
@@ -35,7 +35,7 @@ def _address(name: str) -> int:
     return int(ctypes.cast(getattr(ctypes.CDLL(None), name), ctypes.c_void_p).value or 0)
 
 
-class MockWorker:
+class MockWorker(Resource):
     """What kernels work on, for one direction. close() it, or use it in a `with`.
 
     Args:
@@ -161,14 +161,6 @@ class MockWorker:
         """Close the eventfds."""
         while self._eventfds:
             os.close(self._eventfds.pop())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _set_up_queue(self, index: int, guest: MockGuest, direction: int) -> None:
         driver = guest.receive_ring if direction == layout.VF_TO_VM else guest.transmit_ring

@@ -8,17 +8,16 @@ import socket
 import subprocess
 import threading
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Self
 
 from pyroute2 import IPRoute, netns
 
+from vio4wd.testing.resource import Resource
 from vio4wd.testing.wait import wait_for
 
 _numbers = itertools.count()
 
 
-class Namespace:
+class Namespace(Resource):
     """A namespace without IPv6, whose packets are then those that a test sends, until `close`.
 
     Attributes:
@@ -103,11 +102,3 @@ class Namespace:
         """Remove it."""
         if self.namespace in netns.listnetns():
             netns.remove(self.namespace)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -19,16 +19,16 @@ import os
 import threading
 import time
 from collections.abc import Collection, Sequence
-from types import TracebackType
 from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from vio4wd.testing.daemon import Daemon
-from vio4wd.testing.frontend import Frontend, Memory
+from vio4wd.testing.frontend import NEW_PACKED, Frontend, Memory
 from vio4wd.testing.numbered_kernel import FLOW, MEMORY, exchange, post_all
 from vio4wd.testing.numbered_rings import BUFFER, RING
+from vio4wd.testing.resource import Resource
 from vio4wd.testing.wait import wait_for
 from vio4wd.vhost.features import Protocol, Virtio
 from vio4wd.vhost.messages import Request
@@ -46,7 +46,6 @@ _BUFFER_SPACE: Final = 1 << 20  # of a pair's receive or transmit queue
 _DESCRIPTOR: Final = np.dtype([("address", "<u8"), ("length", "<u4"), ("flags", "<u2"), ("next", "<u2")])
 _WRITE: Final = 2  # VIRTQ_DESC_F_WRITE
 _NO_INTERRUPT: Final = 1  # VIRTQ_AVAIL_F_NO_INTERRUPT, RING_EVENT_FLAGS_DISABLE
-_NEW_PACKED: Final = 0x8000_8000  # position of a packed ring that was not used: 0, in the first lap
 _MARKS: Final = 0x4E55_4D42_0000_0000
 _PAIR: Final = 1 << 8  # in a mark
 
@@ -93,7 +92,7 @@ class Counts:
         return {name: getattr(self, name) for name in names if getattr(self, name)}
 
 
-class NumberedTraffic:
+class NumberedTraffic(Resource):
     """Guests on relays, sending as fast as their packets come back, from `__enter__` to `close`.
 
     Args:
@@ -237,11 +236,6 @@ class NumberedTraffic:
         self.open()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def _flow(self, relay: int, pair: int = 0) -> np.void:
         record: np.void = self._flows[self._relays.index(relay), pair]
         return record
@@ -311,7 +305,7 @@ class RingGuest:
             area, fd = self._inflight
             frontend.send(Request.SET_INFLIGHT_FD, area, [fd])
         for index in range(2 * self._pairs):
-            base = _NEW_PACKED if self._packed else 0
+            base = NEW_PACKED if self._packed else 0
             frontend.start_queue(self._memory, index, RING, base=base, packed=self._packed)
 
     def enable(self, pair: int, on: bool) -> None:

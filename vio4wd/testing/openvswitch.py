@@ -7,10 +7,10 @@ import shlex
 import socket
 import subprocess
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from vio4wd.testing.process import ChildProcess
+from vio4wd.testing.resource import Resource
 from vio4wd.testing.wait import wait_for
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
@@ -39,7 +39,7 @@ def make_certificate(directory: Path) -> tuple[Path, Path]:
     return key, certificate
 
 
-class OvsdbServer:
+class OvsdbServer(Resource):
     """A server and its database in a directory of its own, until `close`.
 
     Attributes:
@@ -111,11 +111,3 @@ class OvsdbServer:
         if result.returncode:
             raise RuntimeError(f"{shlex.join(command)} failed: {result.stderr.strip()}")
         return result.stdout
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -10,11 +10,12 @@ import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Self
+from typing import IO
+
+from vio4wd.testing.resource import Resource
 
 
-class ChildProcess:
+class ChildProcess(Resource):
     """One process: started by the constructor, ended by `close`.
 
     Args:
@@ -96,11 +97,3 @@ class ChildProcess:
                 self._process.wait(patience)
             except subprocess.TimeoutExpired:
                 self.kill()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -14,24 +14,22 @@ from __future__ import annotations
 import mmap
 import os
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self
 
 import numpy as np
 
-from vio4wd.testing.frontend import Frontend
+from vio4wd.testing.frontend import NEW_PACKED, Frontend
 from vio4wd.testing.guest_memory import GUARD, Bytes, GuestMemory
 from vio4wd.testing.mock_guest import MockGuest
+from vio4wd.testing.resource import Resource
 from vio4wd.testing.ring_driver import RingDriver
 from vio4wd.vhost.features import Virtio
 from vio4wd.vhost.messages import Request
-from vio4wd.vhost.payloads import Region, Regions, VringAddress, VringFile, VringState
+from vio4wd.vhost.payloads import Region, Regions, VringAddress
 
 _GUEST_ADDRESS: Final = 0x1_0000_0000
 #: Guest-physical addresses are this much higher in the frontend's own address space, as it tells it.
 _USER_OFFSET: Final = 0x7F00_0000_0000
-#: SET_VRING_BASE of a packed ring that is new: positions 0 and wrap counters 1, of either side.
-_PACKED_BASE: Final = 0x8000_8000
 
 
 class SharedMemory(GuestMemory):
@@ -61,7 +59,7 @@ class SharedMemory(GuestMemory):
         return np.frombuffer(mmap.mmap(self.fd, size), np.uint8)
 
 
-class SharedGuest:
+class SharedGuest(Resource):
     """A guest on a backend's socket, from `connect` to `close`.
 
     Args:
@@ -125,11 +123,6 @@ class SharedGuest:
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def _start(self, index: int, ring: RingDriver) -> None:
         """Set a queue up, start and enable it."""
         frontend = self._frontend
@@ -138,13 +131,5 @@ class SharedGuest:
         descriptors, available, used = (
             address + _USER_OFFSET for address in (ring.descriptors, ring.available, ring.used)
         )
-        frontend.send(Request.SET_VRING_NUM, VringState(index, ring.size))
-        frontend.send(Request.SET_VRING_BASE, VringState(index, _PACKED_BASE if self._packed else 0))
-        frontend.send(Request.SET_VRING_ADDR, VringAddress(index, 0, descriptors, used, available, 0))
-        for request in (Request.SET_VRING_CALL, Request.SET_VRING_KICK):
-            fd = os.eventfd(0)
-            try:
-                frontend.send(request, VringFile(index, no_fd=False), [fd])
-            finally:
-                os.close(fd)
-        frontend.send(Request.SET_VRING_ENABLE, VringState(index, 1))
+        address = VringAddress(index, 0, descriptors, used, available, 0)
+        frontend.start_ring(address, ring.size, NEW_PACKED if self._packed else 0)

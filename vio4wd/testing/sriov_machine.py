@@ -17,13 +17,13 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self
 
 from vio4wd.testing import qemu
 from vio4wd.testing.guest_agent import CommandResult, GuestAgent
 from vio4wd.testing.process import ChildProcess
 from vio4wd.testing.qemu import GuestError
+from vio4wd.testing.resource import Resource
 from vio4wd.testing.wait import wait_for
 
 PROJECT: Final = Path(__file__).resolve().parents[2]
@@ -53,7 +53,7 @@ def inside() -> bool:
     return MARK in Path("/proc/cmdline").read_text()
 
 
-class SriovMachine:
+class SriovMachine(Resource):
     """One machine, from `start` to `close`.
 
     Args:
@@ -130,11 +130,6 @@ class SriovMachine:
     def __enter__(self) -> Self:
         self.start()
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _command(self) -> list[str]:
         hugepages = f"hugepages=0:{_HUGEPAGES_PER_NODE},1:{_HUGEPAGES_PER_NODE}"

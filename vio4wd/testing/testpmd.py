@@ -22,11 +22,11 @@ import time
 import tty
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Self, TypeVar
 
 from vio4wd.testing import hugepages
 from vio4wd.testing.process import ChildProcess
+from vio4wd.testing.resource import Resource
 from vio4wd.testing.wait import wait_for
 
 _PROMPT = b"testpmd> "
@@ -101,7 +101,7 @@ def virtio_user(
 Counters = TypeVar("Counters", PortStats, ForwardStats)
 
 
-class Testpmd:
+class Testpmd(Resource):
     """One dpdk-testpmd, from `__enter__` (or `open`) to `close`.
 
     Args:
@@ -269,11 +269,6 @@ class Testpmd:
     def __enter__(self) -> Self:
         self.open()
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _running_process(self) -> ChildProcess:
         if self._process is None:

@@ -19,12 +19,11 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from vio4wd.testing.linux_guest import LinuxGuest
 from vio4wd.testing.namespace import Namespace
 from vio4wd.testing.process import ChildProcess
+from vio4wd.testing.resource import Resource
 from vio4wd.testing.wait import wait_for
 
 _ECHO_PORT = 7
@@ -46,7 +45,7 @@ class PingResult:
         return f"{self.sent - self.received} of {self.sent} pings lost, longest gap {self.longest_gap:.2f} s"
 
 
-class Ping:
+class Ping(Resource):
     """Pings an address from a namespace.
 
     Args:
@@ -112,16 +111,8 @@ class Ping:
     def close(self) -> None:
         self._process.close()
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-class Flood:
+class Flood(Resource):
     """UDP packets to a guest, some thousand a second, so that unread ones are in its queue at any time.
 
     They go to a port where nobody listens; with numbers in them, so that no two are the same.
@@ -146,16 +137,8 @@ class Flood:
         self._thread.join()
         self._socket.close()
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-class Stream:
+class Stream(Resource):
     """A TCP connection to a guest that sends back what it gets, with data under way all the time."""
 
     def __init__(self, namespace: Namespace, guest: LinuxGuest, address: str) -> None:
@@ -215,14 +198,6 @@ class Stream:
         for thread in self._threads:
             thread.join()
         self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     @staticmethod
     def _connect(namespace: Namespace, address: str) -> socket.socket:
