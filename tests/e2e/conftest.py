@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vio4wd.testing.daemon import Daemon
+from vio4wd.testing.daemon import Daemon, orderly
 from vio4wd.testing.netns import Wire
 
 
@@ -38,11 +38,5 @@ def daemon(place, request):
         static=getattr(request.module, "DAEMON_STATIC", ()),
         options=getattr(request.module, "DAEMON_OPTIONS", ()),
     )
-    try:
-        started.start()
+    with orderly(started):
         yield started
-        assert started.stop() == 0, started.log()
-        assert started.leftovers() == []
-        assert "Traceback" not in started.log()
-    finally:
-        started.close()

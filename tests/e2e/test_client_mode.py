@@ -5,7 +5,7 @@ import time
 import psutil
 import pytest
 
-from vio4wd.testing.daemon import Daemon
+from vio4wd.testing.daemon import Daemon, orderly
 from vio4wd.testing.linux_guest import LinuxGuest
 from vio4wd.testing.traffic import Ping, Stream
 from vio4wd.testing.virtio_nic import VirtioNic
@@ -27,14 +27,8 @@ def daemon(place, wire):
         # The sockets are QEMU's: they lie elsewhere than what the daemon must not leave behind.
         options=["--vhostuser-client", "--enable-mrgbuf", f"--vhost-path={place}"],
     )
-    try:
-        started.start()
+    with orderly(started):
         yield started
-        assert started.stop() == 0, started.log()
-        assert started.leftovers() == []
-        assert "Traceback" not in started.log()
-    finally:
-        started.close()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from vio4wd.testing.daemon import Daemon, program
+from vio4wd.testing.daemon import Daemon, orderly, program
 from vio4wd.testing.process import ChildProcess
 from vio4wd.testing.wait import wait_for
 
@@ -26,14 +26,8 @@ def two_workers(place):
         static=[f"net_null{relay},size=64={relay}" for relay in RELAYS],
         options=[f"--virtio-cpu={relay}:1" for relay in RELAYS],
     )
-    try:
-        started.start()
+    with orderly(started):
         yield started
-        assert started.stop() == 0, started.log()
-        assert started.leftovers() == []
-        assert "Traceback" not in started.log()
-    finally:
-        started.close()
 
 
 def said(name, *options):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from vio4wd.testing.daemon import Daemon, program
+from vio4wd.testing.daemon import Daemon, orderly, program
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -28,13 +28,8 @@ def daemon(place, request):
     config = place / "virtioforwarder"
     config.write_text(request.param)
     started = GuideDaemon(place / "daemon", options=[f"--config={config}"])
-    try:
-        started.start()
+    with orderly(started):
         yield started
-        assert started.stop() == 0, started.log()
-        assert started.leftovers() == []
-    finally:
-        started.close()
 
 
 def typed(line):

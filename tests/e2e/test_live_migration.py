@@ -9,7 +9,7 @@ import dataclasses
 
 import pytest
 
-from vio4wd.testing.daemon import Daemon
+from vio4wd.testing.daemon import Daemon, orderly
 from vio4wd.testing.linux_guest import LinuxGuest
 from vio4wd.testing.migration import INCOMING, PAUSED, memory_digest, migrate
 from vio4wd.testing.switch import Switch
@@ -40,14 +40,8 @@ def daemon(place, switch):
         static=[f"net_af_packet{relay},iface={switch.port()}={relay}" for relay in RELAYS],
         options=["--enable-mrgbuf", "--virtio-cpu=1:0,1", "--virtio-cpu=2:1,0"],
     )
-    try:
-        started.start()
+    with orderly(started):
         yield started
-        assert started.stop() == 0, started.log()
-        assert started.leftovers() == []
-        assert "Traceback" not in started.log()
-    finally:
-        started.close()
 
 
 class Traveller:

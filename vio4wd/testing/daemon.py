@@ -16,9 +16,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import psutil
@@ -38,6 +37,7 @@ from vio4wd.shm import segment
 from vio4wd.shm.clock import cycles
 from vio4wd.testing import hugepages
 from vio4wd.testing.process import ChildProcess
+from vio4wd.testing.resource import Resource
 from vio4wd.testing.wait import wait_for
 
 #: Seconds until the daemon must serve; a busy machine with cold kernels needs the most.
@@ -49,7 +49,7 @@ class DaemonError(Exception):
     """The daemon did not start, ended, or refused a request."""
 
 
-class Daemon:
+class Daemon(Resource):
     """One daemon, from `start` to `stop`.
 
     Args:
@@ -246,11 +246,6 @@ class Daemon:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def _answers(self) -> bool:
         # Endpoints are opened last. An answer tells, a file alone does not.
         with contextlib.suppress(ClientError):
@@ -285,6 +280,25 @@ class Daemon:
     def _dpdk_files(self) -> list[Path]:
         runtime = Path("/var/run/dpdk", self.instance)
         return [*self.huge_dir.glob(f"{self.instance}map_*"), *([runtime] if runtime.exists() else [])]
+
+
+@contextlib.contextmanager
+def orderly(daemon: Daemon) -> Iterator[Daemon]:
+    """A daemon that is started and, where the block ends well, has to stop in order and leave nothing.
+
+    Raises:
+        DaemonError: it does not; its log is in the message.
+    """
+    with daemon:
+        yield daemon
+        status = daemon.stop()
+        log = daemon.log()
+        if status:
+            raise DaemonError(f"vio4wd-master ended with status {status}:\n{log}")
+        if left := daemon.leftovers():
+            raise DaemonError(f"vio4wd-master left {', '.join(left)}:\n{log}")
+        if "Traceback" in log:
+            raise DaemonError(f"vio4wd-master has logged a traceback:\n{log}")
 
 
 def program(name: str) -> str:
