@@ -1,16 +1,14 @@
 """Bonds of two veth pairs: what is lost when a link is pulled, and an aggregate with DPDK's own bond."""
 
 import contextlib
-import os
 import re
 from pathlib import Path
 
 import pytest
-from pyroute2 import IPRoute
 
 from vio4wd.testing.linux_guest import LinuxGuest
 from vio4wd.testing.namespace import Namespace
-from vio4wd.testing.netns import join
+from vio4wd.testing.netns import pairs
 from vio4wd.testing.switch import Switch
 from vio4wd.testing.testpmd import Testpmd
 from vio4wd.testing.traffic import Ping
@@ -70,39 +68,26 @@ def test_active_backup_loses_next_to_nothing_when_a_link_is_pulled(daemon, guest
 
 
 @pytest.fixture
-def pairs():
-    """Two veth pairs on this machine: both ends of each."""
-    near = [f"lacp{os.getpid()}-{number}" for number in (0, 1)]
-    try:
-        ends = []
-        for interface in near:
-            far = join(interface)
-            with IPRoute() as routes:
-                routes.link("set", index=routes.link_lookup(ifname=far)[0], state="up")
-            ends.append((interface, far))
-        yield ends
-    finally:
-        with IPRoute() as routes:
-            for interface in near:
-                for index in routes.link_lookup(ifname=interface):
-                    routes.link("delete", index=index)
+def links():
+    with pairs(2) as made:
+        yield made
 
 
 @pytest.mark.timeout(240)
-def test_lacp_forms_an_aggregate_with_another_bond(daemon, guest, pairs, place):
+def test_lacp_forms_an_aggregate_with_another_bond(daemon, guest, links, place):
     """The other bond is DPDK's in a testpmd, which has the namespace's interface behind it.
 
     It speaks LACP only while it has something to send; for that reason the ping begins at once, and needs no
     answer to ARP.
     """
     far = [
-        *(f"net_af_packet{number},iface={end}" for number, (_, end) in enumerate(pairs)),
+        *(f"net_af_packet{number},iface={end}" for number, (_, end) in enumerate(links)),
         "net_bonding0,mode=4,slave=net_af_packet0,slave=net_af_packet1",
         f"net_tap0,iface={TAP},mac={TAP_MAC}",
     ]
-    bond, tap = len(pairs), len(pairs) + 1
+    bond, tap = len(links), len(links) + 1
     with (
-        bonded(daemon, [near for near, _ in pairs], 4),
+        bonded(daemon, [near for near, _ in links], 4),
         Namespace() as beyond,
         Testpmd(
             far, place / "partner", arguments=[f"--portlist={bond},{tap}", "--no-lsc-interrupt"]
@@ -112,7 +97,7 @@ def test_lacp_forms_an_aggregate_with_another_bond(daemon, guest, pairs, place):
         beyond.run("ip", "neighbour", "add", GUEST, "lladdr", MAC, "dev", TAP)
         partner.start()
         with Ping(beyond, GUEST, place / "lacp.log", interval=0.05) as ping:
-            wait_for(lambda: aggregated(partner, bond) == len(pairs), "both links to join the aggregate")
+            wait_for(lambda: aggregated(partner, bond) == len(links), "both links to join the aggregate")
             ping.wait_answer()
             assert len(ping.wait_answers(40)) <= MOST_LOST
 

@@ -1,17 +1,15 @@
 """Bonds: every mode, members that lose their link and come back, and what is refused."""
 
 import contextlib
-import os
 import select
 import socket
 
 import pytest
-from pyroute2 import IPRoute
 from test_attach import FRAME, _listen, _next, ours, receive, rings, send, stage
 
 from vio4wd.dpdk.errors import DpdkError
 from vio4wd.testing.isolated import run_isolated
-from vio4wd.testing.netns import Wire, join
+from vio4wd.testing.netns import Wire, pairs
 from vio4wd.testing.wait import wait_for
 
 
@@ -116,25 +114,6 @@ def test_a_member_without_link_is_left_out_until_it_is_back():
         run_isolated(failover, wires)
 
 
-@contextlib.contextmanager
-def pairs():
-    """Two veth pairs of this machine: the names of both ends of each."""
-    near = [f"lacp{os.getpid()}-{number}" for number in (0, 1)]
-    try:
-        ends = []
-        with IPRoute() as routes:
-            for interface in near:
-                far = join(interface)
-                routes.link("set", index=routes.link_lookup(ifname=far)[0], state="up")
-                ends.append((interface, far))
-        yield ends
-    finally:
-        with IPRoute() as routes:
-            for interface in near:
-                for index in routes.link_lookup(ifname=interface):
-                    routes.link("delete", index=index)
-
-
 def numbered(frames: list[bytes]) -> list[bytes]:
     """Those with the type of FRAME, whoever sent them."""
     return [frame for frame in frames if frame[12:14] == FRAME[12:14]]
@@ -173,7 +152,7 @@ def aggregate(ends: list[tuple[str, str]]) -> None:
 
 
 def test_lacp_forms_an_aggregate_with_another_bond():
-    with pairs() as ends:
+    with pairs(2) as ends:
         run_isolated(aggregate, ends)
 
 

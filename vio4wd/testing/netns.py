@@ -7,6 +7,9 @@ them together (PACKET_FANOUT_FLAG_DEFRAG) and cuts the result at its frame size.
 
 from __future__ import annotations
 
+import contextlib
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from pyroute2 import IPRoute
@@ -50,6 +53,30 @@ def join(interface: str, mtu: int = 1500) -> str:
     return far_end
 
 
+@contextlib.contextmanager
+def pairs(count: int) -> Iterator[list[tuple[str, str]]]:
+    """veth pairs of this machine, set up: the names of both ends of each."""
+    near = [f"pair{os.getpid()}-{number}" for number in range(count)]
+    try:
+        ends = []
+        for interface in near:
+            far = join(interface)
+            with IPRoute() as routes:
+                routes.link("set", index=routes.link_lookup(ifname=far)[0], state="up")
+            ends.append((interface, far))
+        yield ends
+    finally:
+        for interface in near:
+            remove(interface)
+
+
+def remove(interface: str) -> None:
+    """Remove an interface, where there is one, and with it the pair it is of."""
+    with IPRoute() as routes:
+        for index in routes.link_lookup(ifname=interface):
+            routes.link("delete", index=index)
+
+
 class Wire(Namespace):
     """A namespace and the veth pair that leads into it, until `close`.
 
@@ -75,7 +102,5 @@ class Wire(Namespace):
 
     def close(self) -> None:
         """Remove the pair and the namespace."""
-        with IPRoute() as routes:
-            for index in routes.link_lookup(ifname=self.interface):
-                routes.link("delete", index=index)
+        remove(self.interface)
         super().close()

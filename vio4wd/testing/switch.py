@@ -9,7 +9,7 @@ from __future__ import annotations
 from pyroute2 import IPRoute
 
 from vio4wd.testing.namespace import Namespace
-from vio4wd.testing.netns import join, peer
+from vio4wd.testing.netns import join, peer, remove
 from vio4wd.testing.wait import wait_for
 
 _BRIDGE = "bridge0"
@@ -69,8 +69,6 @@ class Switch(Namespace):
 
     def close(self) -> None:
         """Remove the ports, the bridge and the namespace."""
-        with IPRoute() as routes:
-            for interface in self._interfaces:
-                for index in routes.link_lookup(ifname=interface):
-                    routes.link("delete", index=index)
+        for interface in self._interfaces:
+            remove(interface)
         super().close()
