@@ -28,8 +28,10 @@ async def get(peer, queues=2, queue_size=256):
 
 
 async def track(peer, queues=2, queue_size=256):
+    """As `get`; the device uses it from then on."""
     area = await get(peer, queues, queue_size)
     await peer.tell(Request.SET_INFLIGHT_FD, area, (peer.file,))
+    return area
 
 
 def encoded(after, before, wrap=1, wrap_before=1):
@@ -61,11 +63,10 @@ def test_sizes_of_the_specification():
 def test_memory_for_any_queues(features, queues, queue_size):
     async def test(peer):
         await peer.negotiate(features, TRACKED)
-        area = await get(peer, queues, queue_size)
+        area = await track(peer, queues, queue_size)
         assert (area.offset, area.queues, area.queue_size) == (0, queues, queue_size)
         assert os.fstat(peer.file).st_size == area.size
         assert os.fstat(peer.file).st_blocks == 0  # it costs nothing before it is used
-        await peer.tell(Request.SET_INFLIGHT_FD, area, (peer.file,))
         packed = features == PACKED
         kept = peer.state.inflight
         parts = [kept.part(queue, queue_size, packed=packed) for queue in range(64)]
