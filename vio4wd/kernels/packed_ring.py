@@ -100,22 +100,24 @@ def collect_packed(item, vring, scratch, limit):
     v = vring_at(vring)
     header_size = it.header_size
     start, end, delta = it.region_start, it.region_end, it.region_delta
-    descriptors = v.descriptors
+    descriptors, size = v.descriptors, v.size
+    position, wrap = v.cursor, v.cursor_wrap
     n = 0
     while n < limit:
-        position = v.cursor
         descriptor = descriptors + 16 * position
         word = load64_acquire(descriptor + 8)
-        if not _is_available(word, v.cursor_wrap):
+        if not _is_available(word, wrap):
             break
         address = load64(descriptor)
         length = word & 0xFFFFFFFF
         store64(scratch + FIRST + 8 * n, position)
         store64(scratch + BUFFER + 8 * n, 0)
         if word >> 48 & _KIND:
+            v.cursor, v.cursor_wrap = position, wrap
             if _finish_chain(vring, scratch, n, word) == 0:
                 fail(vring, RING_CHAIN_TOO_LONG, position)
                 return n
+            position, wrap = v.cursor, v.cursor_wrap
             n += 1
             continue
         if length < header_size:
@@ -123,7 +125,10 @@ def collect_packed(item, vring, scratch, limit):
             return n
         store64(scratch + USED_ID + 8 * n, word >> 32 & 0xFFFF)
         store64(scratch + USED_COUNT + 8 * n, 1)
-        _advance(vring, 1)
+        position += 1
+        if position == size:
+            position = 0
+            wrap ^= 1
         n += 1
         if address < start or address >= end:
             if not find_region(item, address):

@@ -298,16 +298,16 @@ def _take(context, item, vring, limit):
     it = item_at(item)
     scratch = ctx.scratch
     counters = counters_at(it.counters)
-    if call4(ctx.alloc, it.pool, 0, scratch + PACKETS, limit) != limit:
+    if it.packed:
+        found = collect_packed(item, vring, scratch, limit)
+    else:
+        found = collect_split(item, vring, scratch, limit)
+    if call4(ctx.alloc, it.pool, 0, scratch + PACKETS, found) != found:
         counters.dropped_no_mbuf += 1
         return 0
-    if it.packed:
-        n = collect_packed(item, vring, scratch, limit)
-    else:
-        n = collect_split(item, vring, scratch, limit)
-    n = _copy_out(context, item, vring, n)
-    if n < limit:
-        call4(ctx.free, 0, 0, scratch + PACKETS + 8 * n, limit - n)
+    n = _copy_out(context, item, vring, found)
+    if n < found:
+        call4(ctx.free, 0, 0, scratch + PACKETS + 8 * n, found - n)
     return n
 
 
