@@ -1,9 +1,5 @@
 """Port control by OVSDB, with a real server and ovs-vsctl."""
 
-import shutil
-import tempfile
-from pathlib import Path
-
 import pytest
 from fake_sysfs import FakeSysfs
 
@@ -15,14 +11,6 @@ from vio4wd.testing.memory_controller import MemoryController
 from vio4wd.testing.openvswitch import OvsdbServer, free_port, make_certificate
 
 ADD = "add-port br-virtio eth100 -- set interface eth100 external_ids:virtio_forwarder=1"
-
-
-@pytest.fixture
-def directory():
-    """Short enough for sockets."""
-    path = Path(tempfile.mkdtemp(prefix="ovs"))
-    yield path
-    shutil.rmtree(path)
 
 
 @pytest.fixture

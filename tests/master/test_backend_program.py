@@ -1,11 +1,8 @@
 """The daemon as a backend program for one guest, started the way QEMU's conventions say."""
 
-import shutil
 import signal
 import socket
 import subprocess
-import tempfile
-from pathlib import Path
 
 import pytest
 
@@ -17,14 +14,6 @@ from vio4wd.vhost.messages import Request
 from vio4wd.vhost.payloads import Number
 
 NULL = "net_null0"
-
-
-@pytest.fixture
-def directory():
-    """A short path: unix sockets allow some 100 bytes."""
-    made = Path(tempfile.mkdtemp(prefix="vio-"))
-    yield made
-    shutil.rmtree(made)
 
 
 def serves(frontend):

@@ -1,12 +1,9 @@
 """The master process itself: how it starts, what it refuses, what it survives, and how it ends."""
 
 import os
-import shutil
 import signal
 import subprocess
-import tempfile
 import time
-from pathlib import Path
 
 import psutil
 import pytest
@@ -15,14 +12,6 @@ from vio4wd.testing.daemon import Daemon, DaemonError
 from vio4wd.testing.wait import wait_for
 
 NULL = "net_null0,size=64"
-
-
-@pytest.fixture
-def directory():
-    """A short path: unix sockets allow some 100 bytes."""
-    made = Path(tempfile.mkdtemp(prefix="vio-"))
-    yield made
-    shutil.rmtree(made)
 
 
 def drops(daemon, relay=1):

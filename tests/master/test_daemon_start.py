@@ -1,21 +1,8 @@
 """What the daemon does for its machine before it serves: binding of VFs, its limits."""
 
 import resource
-import shutil
-import tempfile
-from pathlib import Path
-
-import pytest
 
 from vio4wd.testing.daemon import Daemon
-
-
-@pytest.fixture
-def directory():
-    """A short path: unix sockets allow some 100 bytes."""
-    made = Path(tempfile.mkdtemp(prefix="vio-"))
-    yield made
-    shutil.rmtree(made)
 
 
 def test_vfs_that_cannot_be_bound_are_named_and_the_daemon_serves(directory):
