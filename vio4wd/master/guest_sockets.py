@@ -15,6 +15,7 @@ from vio4wd.master.relay import Relay
 from vio4wd.shm import layout
 from vio4wd.vhost.client import VhostClient
 from vio4wd.vhost.connected import VhostConnected
+from vio4wd.vhost.endpoint import Endpoint
 from vio4wd.vhost.errors import SocketError
 from vio4wd.vhost.features import Offer, offer
 from vio4wd.vhost.server import VhostServer
@@ -34,7 +35,7 @@ class GuestSockets:
         self._tables = tables
         self._find_node = find_node
         self._access = Access(_uid(settings.vhost_username), _gid(settings.vhost_groupname))
-        self._open: dict[int, VhostServer | VhostClient | VhostConnected] = {}
+        self._open: dict[int, Endpoint] = {}
         self._dynamic: dict[int, str] = {}
 
     async def open(self, relay: Relay, path: str, *, dynamic: bool = False) -> None:

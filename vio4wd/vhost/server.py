@@ -10,8 +10,7 @@ import socket
 from pathlib import Path
 from typing import Final
 
-from vio4wd.vhost.connection import Connection
-from vio4wd.vhost.device import Device
+from vio4wd.vhost.endpoint import Endpoint
 from vio4wd.vhost.features import Offer
 from vio4wd.vhost.listener import Listener
 from vio4wd.vhost.socket_path import Access, bind
@@ -22,16 +21,11 @@ _log = logging.getLogger(__name__)
 _ACCEPT_PAUSE: Final = 1.0
 
 
-class VhostServer:
+class VhostServer(Endpoint):
     """Serves one device to the frontend that is connected.
 
     While a frontend is served, another one that connects waits in the kernel's queue: it may well be
     the successor of a frontend that was killed and whose end has not been noticed yet.
-
-    Attributes:
-        name: of the relay, for log lines.
-        path: of the socket.
-        offer: what the next frontend may negotiate; may be replaced at any time.
     """
 
     def __init__(
@@ -39,25 +33,12 @@ class VhostServer:
     ) -> None:
         """
         Args:
-            name, path, offer: see the attributes.
-            listener: who serves the device.
             access: owner and mode of the socket file.
         """
-        self.name = name
-        self.path = Path(path)
-        self.offer = offer
-        self._listener = listener
+        super().__init__(name, path, listener, offer)
         self._access = access or Access()
         self._sock: socket.socket | None = None
         self._inode = (0, 0)
-        self._task: asyncio.Task[None] | None = None
-        self._connection: Connection | None = None
-        self._closing = False
-
-    @property
-    def peer(self) -> str:
-        """Who is connected; "": nobody."""
-        return self._connection.peer if self._connection else ""
 
     async def start(self, listening: socket.socket | None = None) -> None:
         """Make the socket and serve whoever connects.
@@ -74,20 +55,11 @@ class VhostServer:
             self._inode = (status.st_dev, status.st_ino)
         else:
             self._sock = listening
-        self._closing = False
-        self._task = asyncio.create_task(self._run(self._sock), name=f"vhost-user {self.name}")
+        self._begin(self._run(self._sock))
 
     async def close(self) -> None:
         """Hang up and remove the socket; returns when the listener has been told."""
-        self._closing = True
-        if self._task is not None:
-            if self._connection is not None:
-                self._connection.hang_up()
-            else:
-                self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
+        await super().close()
         if self._sock is not None:
             self._sock.close()
             self._sock = None
@@ -109,8 +81,4 @@ class VhostServer:
                 _log.error("%s: no connection can be taken on %s: %s", self.name, self.path, error.strerror)
                 await asyncio.sleep(_ACCEPT_PAUSE)
                 continue
-            self._connection = Connection(peer, Device(self.name, self.offer, self._listener))
-            try:
-                await self._connection.run()
-            finally:
-                self._connection = None
+            await self._serve(peer)
