@@ -88,6 +88,8 @@ CONTEXT = np.dtype(
         ("n_hot", "i8"),
         ("cold", "i8"),  # cursor over the cold items
         ("sleep_us", "i8"),  # longest sleep when nothing moves, 0: never sleep
+        ("silent", "i8"),  # rounds in a row that moved nothing
+        ("nap_us", "i8"),  # the last sleep, 0: none since packets moved
     ]
 )
 

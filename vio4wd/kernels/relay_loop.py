@@ -115,8 +115,6 @@ def run(context, seen, deadline):
     """Serve the items until the doorbell differs from `seen` or the time stamp counter passes `deadline`."""
     ctx = context_at(context)
     worker = worker_at(ctx.worker)
-    silent = 0
-    nap = _FIRST_SLEEP
     began = cycles()
     now = began
     look = 0
@@ -131,15 +129,15 @@ def run(context, seen, deadline):
         if load64_acquire(ctx.doorbell) != seen or now > deadline:
             break
         if moved > 0:
-            silent = 0
-            nap = _FIRST_SLEEP
+            ctx.silent = 0
+            ctx.nap_us = 0
             continue
-        silent += 1
-        if silent < _DROWSY_AFTER or ctx.sleep_us == 0:
+        ctx.silent += 1
+        if ctx.silent < _DROWSY_AFTER or ctx.sleep_us == 0:
             pause()
             continue
-        call4(ctx.sleep, nap, 0, 0, 0)
+        ctx.nap_us = min(max(2 * ctx.nap_us, _FIRST_SLEEP), ctx.sleep_us)
+        call4(ctx.sleep, ctx.nap_us, 0, 0, 0)
         worker.sleeps += 1
         worker.idle_cycles += cycles() - now
-        nap = min(2 * nap, ctx.sleep_us)
     worker.total_cycles += cycles() - began

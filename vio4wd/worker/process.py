@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 TIME_SLICE: Final = 0.1
 #: Longest sleep of a worker whose relays are silent, microseconds: a packet waits no longer than this. Each
 #: costs some ten microseconds of CPU time in a virtual machine.
-ADAPTIVE_SLEEP_US: Final = 400
+ADAPTIVE_SLEEP_US: Final = 500
 
 _SCRATCH_ALIGNMENT = 4096
 
