@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 # Stands for the compiler: it says when it begins and goes on when it is told to.
 PROGRAM = """
 import sys, types
@@ -73,6 +75,18 @@ def waiting(lock):
     inode = str(lock.stat().st_ino)
     lines = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
     return [words[5] for words in lines if words[1] == "->" and words[6].endswith(f":{inode}")]
+
+
+@pytest.mark.parametrize("size", [0, 3, 20])
+def test_a_file_that_was_cut_short_is_made_anew(tmp_path, size):
+    first = start(tmp_path)
+    assert finish(first) == "compiles\ncode\n"
+    (path,) = tmp_path.glob("*/run.o")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:size])
+    second = start(tmp_path)
+    assert finish(second) == "compiles\ncode\n"
+    assert path.read_bytes() == whole
 
 
 def test_a_cache_that_cannot_be_written_stops_nobody(tmp_path):

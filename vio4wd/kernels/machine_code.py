@@ -39,6 +39,7 @@ ENTRIES: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 
+_DIGEST_SIZE = 32
 # Compiled functions return a status; their arguments are where a result and a raised exception would go
 # (kernels have neither), then the function's own: numba's calling convention.
 _PROTOTYPE = ctypes.CFUNCTYPE(
@@ -90,20 +91,35 @@ def machine_code(name: str) -> bytes:
     the file. Where none can be kept each compiles for itself.
     """
     path = cache_folder() / f"{name}.o"
-    with contextlib.suppress(OSError):
-        return path.read_bytes()
+    if kept := _read(path):
+        return kept
     with _alone(path.parent):
-        with contextlib.suppress(OSError):
-            return path.read_bytes()
+        if kept := _read(path):
+            return kept
         compiler = importlib.import_module("vio4wd.kernels.compile")  # not sooner: it imports numba
         code: bytes = compiler.object_file(name, getattr(importlib.import_module(ENTRIES[name]), name))
         try:
-            unfinished = path.with_suffix(f".{os.getpid()}")
-            unfinished.write_bytes(code)
-            unfinished.rename(path)
+            _write(path, code)
         except OSError as error:
             log.warning("compiled kernels cannot be kept, each start compiles them anew: %s", error)
         return code
+
+
+def _read(path: Path) -> bytes:
+    """The object file that was written to a path; empty if there is none, or not the whole of it."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return b""
+    code, digest = content[:-_DIGEST_SIZE], content[-_DIGEST_SIZE:]
+    return code if hashlib.sha256(code).digest() == digest else b""
+
+
+def _write(path: Path, code: bytes) -> None:
+    """Keep an object file, with its digest behind it: LLVM would crash on one that a full disk cut short."""
+    unfinished = path.with_suffix(".unfinished")
+    unfinished.write_bytes(code + hashlib.sha256(code).digest())
+    unfinished.rename(path)
 
 
 @contextlib.contextmanager
