@@ -123,11 +123,12 @@ class Team:
     def __init__(self, cpus, options, tables):
         self.told = []
         self._tables = tables.tables
-        self.workers = workers.Workers(cpus, options, contextlib.AsyncExitStack, self._lost, self._running)
+        self.workers = workers.Workers(cpus, options)
 
     async def start(self):
         await self.workers.spawn()
-        await self.workers.start(self._tables)
+        surroundings = workers.Surroundings(contextlib.AsyncExitStack, self._lost, self._running)
+        await self.workers.start(self._tables, surroundings)
 
     async def _lost(self, slot):
         self.told.append(("lost", slot))

@@ -19,10 +19,12 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from vio4wd.shm import layout
 from vio4wd.worker import protocol
+
+if TYPE_CHECKING:
+    from vio4wd.shm import layout
 
 _log = logging.getLogger(__name__)
 

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from vio4wd.master.errors import MasterError
 from vio4wd.master.worker_handle import WorkerGoneError, WorkerHandle, WorkerOptions
-from vio4wd.shm import layout
+
+if TYPE_CHECKING:  # it brings numpy, and workers are made before there is time for that
+    from vio4wd.shm import layout
 
 _log = logging.getLogger(__name__)
 
@@ -30,6 +33,9 @@ LONGEST_PAUSE: Final = 10.0
 #: A worker that lived this long, in seconds, starts with the first pause again.
 STEADY_AFTER: Final = 30.0
 
+#: Seconds that workers have to end, of those that the master has (`daemon.STOP_TIME`).
+WORKER_STOP_TIME: Final = 0.8
+
 Notice = Callable[[int], Awaitable[None]]
 Gate = Callable[[], contextlib.AbstractAsyncContextManager[None]]
 
@@ -39,11 +45,11 @@ def next_pause(pause: float, lived: float) -> float:
     return FIRST_PAUSE if lived >= STEADY_AFTER else min(2 * pause, LONGEST_PAUSE)
 
 
-class Workers:
-    """The daemon's workers. Slot n is the n-th CPU.
+@dataclasses.dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the workers' supervision needs of the rest of the master, and whom it tells.
 
-    Args:
-        cpus: one worker on each.
+    Attributes:
         start_gate: entered while a worker starts (a starting DPDK secondary and a device that comes
             or goes in the primary do not mix).
         lost: told the slot of a worker that has ended unasked, before the next one starts.
@@ -51,23 +57,22 @@ class Workers:
         attached_pci: addresses of the PCI devices that a starting worker is to look for.
     """
 
-    _tables: layout.Tables  # from `start` on
+    start_gate: Gate
+    lost: Notice
+    running: Notice
+    attached_pci: Callable[[], Sequence[str]] = tuple
 
-    def __init__(
-        self,
-        cpus: Sequence[int],
-        options: WorkerOptions,
-        start_gate: Gate,
-        lost: Notice,
-        running: Notice,
-        attached_pci: Callable[[], Sequence[str]] = tuple,
-    ) -> None:
+
+class Workers:
+    """The daemon's workers, one on each of the CPUs. Slot n is the n-th CPU."""
+
+    # From `start` on.
+    _tables: layout.Tables
+    _surroundings: Surroundings
+
+    def __init__(self, cpus: Sequence[int], options: WorkerOptions) -> None:
         self.cpus = tuple(cpus)
         self._options = options
-        self._start_gate = start_gate
-        self._lost = lost
-        self._running = running
-        self._attached_pci = attached_pci
         self._handles: dict[int, WorkerHandle] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._beats: dict[int, tuple[int, float]] = {}
@@ -108,8 +113,8 @@ class Workers:
             self._handles[slot] = WorkerHandle(slot, cpu, self._options)
         await self._all(handle.spawn() for handle in self._handles.values())
 
-    async def start(self, tables: layout.Tables) -> None:
-        """Let all workers begin, and return when they serve.
+    async def start(self, tables: layout.Tables, surroundings: Surroundings) -> None:
+        """Let all workers begin, and return when they serve. They are watched from now on.
 
         Args:
             tables: the shared tables; the CPU column of `control` is filled here.
@@ -118,14 +123,15 @@ class Workers:
             MasterError: one did not come up.
         """
         self._tables = tables
+        self._surroundings = surroundings
         for slot, cpu in enumerate(self.cpus):
             tables["control"][slot]["cpu"] = cpu
         handles = list(self._handles.values())
-        async with self._start_gate():
+        async with surroundings.start_gate():
             await self._all(handle.start(tables) for handle in handles)
         for handle in handles:
             _log.info("worker on CPU %d serves (pid %d)", handle.cpu, handle.pid)
-            await self._running(handle.slot)
+            await surroundings.running(handle.slot)
             self._tasks.append(asyncio.create_task(self._supervise(handle.slot)))
         self._tasks.append(asyncio.create_task(self._watch()))
 
@@ -138,6 +144,7 @@ class Workers:
 
     async def _supervise(self, slot: int) -> None:
         pause = FIRST_PAUSE
+        around = self._surroundings
         while True:
             handle = self._handles[slot]
             since = time.monotonic()
@@ -146,23 +153,25 @@ class Workers:
                 return
             self._clear(slot)
             _log.error("worker on CPU %d (pid %d) has ended: %s", handle.cpu, handle.pid, ending)
-            await self._lost(slot)
+            await around.lost(slot)
             await asyncio.sleep(pause)
             pause = next_pause(pause, time.monotonic() - since)
             handle = WorkerHandle(slot, self.cpus[slot], self._options)
             self._handles[slot] = handle
             try:
                 await handle.spawn()
-                async with self._start_gate():
-                    await handle.start(self._tables, self._attached_pci())
+                async with around.start_gate():
+                    await handle.start(self._tables, around.attached_pci())
             except WorkerGoneError as error:
                 _log.error("%s", error)
                 continue
             _log.info("worker on CPU %d serves again (pid %d)", handle.cpu, handle.pid)
-            await self._running(slot)
+            await around.running(slot)
 
     def _clear(self, slot: int) -> None:
         """A dead worker cannot say so itself."""
+        from vio4wd.shm import layout
+
         row = self._tables["workers"][slot]
         row["pid"] = 0
         row["items"] = 0
