@@ -21,9 +21,10 @@ _MEMORY_MB: Final = 128
 #: Bytes of testpmd's buffers; a jumbo frame fits in one.
 _BUFFER: Final = 10240
 _BUFFERS: Final = 4096
-#: Bytes of the frames of net_af_packet's ring, and of its blocks.
+#: Bytes of the frames of net_af_packet's ring, and of its blocks. A block must consist of whole pages and whole
+#: frames: the driver counts on frames that follow each other without a gap.
 _FRAME: Final = 9216
-_BLOCK: Final = 16384
+_BLOCK: Final = 4 * _FRAME
 
 
 class KernelGuest(Namespace):

@@ -201,7 +201,8 @@ class Testpmd(Resource):
         """Start forwarding."""
         answer = self.command("start")
         if "packet forwarding" not in answer:
-            raise TestpmdError(f"testpmd does not start forwarding: {answer}")
+            reason = self._running_process().tail()
+            raise TestpmdError(f"testpmd does not start forwarding: {answer}\n{reason}")
 
     def stop(self) -> list[ForwardStats]:
         """Stop forwarding; what each port forwarded since `start`."""
