@@ -13,6 +13,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from vio4wd.master.numa import node_of_cpu
 from vio4wd.testing.namespace import Namespace
 from vio4wd.testing.netns import join
 from vio4wd.testing.testpmd import Testpmd, virtio_user
@@ -21,8 +22,8 @@ _MEMORY_MB: Final = 128
 #: Bytes of testpmd's buffers; a jumbo frame fits in one.
 _BUFFER: Final = 10240
 _BUFFERS: Final = 4096
-#: Bytes of the frames of net_af_packet's ring, and of its blocks. A block must consist of whole pages and whole
-#: frames: the driver counts on frames that follow each other without a gap.
+#: Bytes of the frames of net_af_packet's ring, and of its blocks. A block must consist of whole pages and
+#: whole frames: the driver counts on frames that follow each other without a gap.
 _FRAME: Final = 9216
 _BLOCK: Final = 4 * _FRAME
 
@@ -64,6 +65,8 @@ class KernelGuest(Namespace):
             cpus=(cpu, cpu),
             mbufs=_BUFFERS,
             memory_mb=_MEMORY_MB,
+            # DPDK would go by the numbers of its threads, not by the CPUs that they run on.
+            node=node_of_cpu(cpu),
             # Its prompt must not be disturbed by messages that an interface went up.
             arguments=[f"--mbuf-size={_BUFFER}", "--no-lsc-interrupt"],
         )

@@ -41,12 +41,12 @@ _BOOT: Final = 300.0
 #: the address of a virtual function's BAR.
 _MEMORY_MB: Final = 2560
 _HUGEPAGES_PER_NODE: Final = 288
-#: What makes an emulated machine slower and is of no use in it is off; an IOMMU for VFIO. Timers tick: QEMU 10.0
-#: loses an interrupt of a processor's local timer now and then, after which a timer that is told the time of
-#: each single interrupt is silent for ever, and with it that processor.
+#: An IOMMU for VFIO. No timers of the processors' own (local APICs): QEMU 10.0 lets one of them fall silent
+#: for ever now and then, and with it its processor; the one that is left (HPET) ticks for all. What makes an
+#: emulated machine slower and is of no use in it is off.
 _KERNEL_OPTIONS: Final = (
-    "intel_iommu=on iommu=nopt nohz=off highres=off mitigations=off no5lvl clocksource=tsc tsc=reliable "
-    "nowatchdog audit=0 numa_balancing=disable transparent_hugepage=never"
+    "intel_iommu=on iommu=nopt nolapic_timer nohz=off highres=off mitigations=off no5lvl clocksource=tsc "
+    "tsc=reliable nowatchdog audit=0 numa_balancing=disable transparent_hugepage=never"
 )
 
 

@@ -113,6 +113,7 @@ class Testpmd(Resource):
         queues: queue pairs of each port to use.
         mbufs: packet buffers; each takes some 2.3 KiB of hugepages.
         memory_mb: MiB of hugepages to begin with; it takes more as it needs.
+        node: NUMA node that those are on, None: DPDK's choice.
         huge_dir: the hugetlbfs to take them from, None: the first one.
         arguments: further arguments of testpmd.
         environment: further arguments of DPDK's environment, such as "--force-max-simd-bitwidth=512".
@@ -132,6 +133,7 @@ class Testpmd(Resource):
         descriptors: int = 256,
         mbufs: int = 16384,
         memory_mb: int = 64,
+        node: int | None = None,
         huge_dir: Path | None = None,
         arguments: Sequence[str] = (),
         environment: Sequence[str] = (),
@@ -142,7 +144,8 @@ class Testpmd(Resource):
         self._directory = directory
         self._command = [
             *("dpdk-testpmd", "--lcores", f"0@{cpus[0]},1@{cpus[1]}", "--main-lcore=0"),
-            *("-m", str(memory_mb), "--single-file-segments", "--no-pci", "--no-telemetry"),
+            f"-m{memory_mb}" if node is None else f"--socket-mem={'0,' * node}{memory_mb}",
+            *("--single-file-segments", "--no-pci", "--no-telemetry"),
             *(f"--file-prefix={self._prefix}", f"--huge-dir={self._huge_dir}"),
             *(argument for device in devices for argument in ("--vdev", device)),
             *environment,
