@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,15 @@ from vio4wd.testing.qemu import GuestError
 INCOMING = ("-incoming", "defer")
 #: ... and that leaves the guest stopped until it is told "cont".
 PAUSED = ("-S",)
+
+#: Bytes a second at which memory is sent the first time, when something is to happen before the end; a
+#: second passes until then.
+_FIRST_ROUND = 64 << 20
+#: ... and while it happens: what the guest has dirtied meanwhile (`_BUSY_MB`) takes longer than that.
+_HELD = 256 << 10
+_UNLIMITED = 1 << 40
+#: MiB of its memory that the guest writes to over and over, so that there is always a next round.
+_BUSY_MB = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,24 +57,63 @@ class Migration:
         return f"downtime {self.downtime_ms} ms, {self.total_ms} ms in all, {size}"
 
 
-def migrate(source: LinuxGuest, target: LinuxGuest, channel: Path, timeout: float = 60.0) -> Migration:
+def migrate(
+    source: LinuxGuest,
+    target: LinuxGuest,
+    channel: Path,
+    timeout: float = 60.0,
+    *,
+    meanwhile: Callable[[], None] | None = None,
+) -> Migration:
     """Move the guest; the source's QEMU is left as it was when the guest stopped.
 
     Args:
         channel: path for a unix socket between the two.
+        meanwhile: called when all memory has been sent once, and what was dirtied since is being sent; the
+            migration does not end before it returns.
 
     Raises:
         GuestError: it failed or took longer than `timeout` seconds.
     """
     channel.unlink(missing_ok=True)
     target.qmp().command("migrate-incoming", uri=f"unix:{channel}")
+    if meanwhile is not None:
+        _keep_busy(source)
+        _aim(source, bandwidth=_FIRST_ROUND, downtime_ms=1)
     source.qmp().command("migrate", uri=f"unix:{channel}")
+    if meanwhile is not None:
+        _wait_second_round(source, timeout)
+        _aim(source, bandwidth=_HELD, downtime_ms=1)
+        meanwhile()
+        _aim(source, bandwidth=_UNLIMITED, downtime_ms=2000)
     sent = _finished(source, timeout)
     _finished(target, timeout)
     ram = sent["ram"]
     return Migration(
         int(sent["downtime"]), int(sent["total-time"]), int(ram["transferred"]), int(ram["dirty-sync-count"])
     )
+
+
+def _keep_busy(guest: LinuxGuest) -> None:
+    size = f"bs=1M count={_BUSY_MB}"
+    guest.check(f"yes | dd of=/text iflag=fullblock {size} 2>/dev/null")
+    guest.check(f"while :; do dd if=/text of=/busy conv=notrunc {size}; done </dev/null >/dev/null 2>&1 &")
+
+
+def _aim(source: LinuxGuest, *, bandwidth: int, downtime_ms: int) -> None:
+    source.qmp().command("migrate-set-parameters", max_bandwidth=bandwidth, downtime_limit=downtime_ms)
+
+
+def _wait_second_round(source: LinuxGuest, timeout: float) -> None:
+    deadline = time.monotonic() + timeout
+    while True:
+        info = source.qmp().command("query-migrate")
+        status = info.get("status", "none")
+        if status == "active" and int(info["ram"]["dirty-sync-count"]) > 1:
+            return
+        if status not in ("setup", "active") or time.monotonic() > deadline:
+            raise GuestError(f"the migration is {status} where its second round was waited for")
+        time.sleep(0.01)
 
 
 def _finished(guest: LinuxGuest, timeout: float) -> dict[str, Any]:

@@ -23,13 +23,17 @@ from vio4wd.testing.guest_memory import GUARD, Bytes, GuestMemory
 from vio4wd.testing.mock_guest import MockGuest
 from vio4wd.testing.resource import Resource
 from vio4wd.testing.ring_driver import RingDriver
-from vio4wd.vhost.features import Virtio
+from vio4wd.vhost.features import Protocol, Virtio
 from vio4wd.vhost.messages import Request
-from vio4wd.vhost.payloads import Region, Regions, VringAddress
+from vio4wd.vhost.payloads import LogArea, Number, Region, Regions, VringAddress
 
 _GUEST_ADDRESS: Final = 0x1_0000_0000
 #: Guest-physical addresses are this much higher in the frontend's own address space, as it tells it.
 _USER_OFFSET: Final = 0x7F00_0000_0000
+#: VHOST_VRING_F_LOG, a flag of SET_VRING_ADDR.
+_LOG_USED: Final = 1
+#: Bytes of guest memory that a bit of the dirty log stands for (VHOST_LOG_PAGE).
+LOG_PAGE: Final = 4096
 
 
 class SharedMemory(GuestMemory):
@@ -70,6 +74,7 @@ class SharedGuest(Resource):
         memory_size: bytes of memory for rings and packets.
 
     Attributes:
+        memory: the guest's.
         pairs: the driver of each queue pair.
     """
 
@@ -84,9 +89,10 @@ class SharedGuest(Resource):
     ) -> None:
         self._socket = socket
         self._packed = packed
-        self._memory = SharedMemory(memory_size)
+        self.memory = SharedMemory(memory_size)
         self._frontend: Frontend | None = None
-        self.pairs = tuple(MockGuest(self._memory, packed=packed, size=size) for _ in range(queue_pairs))
+        self._log: mmap.mmap | None = None
+        self.pairs = tuple(MockGuest(self.memory, packed=packed, size=size) for _ in range(queue_pairs))
 
     def connect(self) -> None:
         """Show the rings to the backend and enable them.
@@ -94,26 +100,67 @@ class SharedGuest(Resource):
         Raises:
             OSError: it is not there, or hangs up.
         """
-        features = Virtio.VERSION_1 | Virtio.PROTOCOL_FEATURES | Virtio.MQ
-        if self._packed:
-            features |= Virtio.RING_PACKED
+        protocol = Protocol.MQ | Protocol.REPLY_ACK | Protocol.LOG_SHMFD
         self._frontend = Frontend(self._socket)
-        self._frontend.negotiate(int(features))
-        self._frontend.send(Request.SET_MEM_TABLE, Regions((self._memory.region,)), [self._memory.fd])
-        for number, pair in enumerate(self.pairs):
-            self._start(2 * number, pair.receive_ring)
-            self._start(2 * number + 1, pair.transmit_ring)
+        self._frontend.negotiate(self._features(), int(protocol))
+        self._frontend.send(Request.SET_MEM_TABLE, Regions((self.memory.region,)), [self.memory.fd])
+        for index, ring in enumerate(self._rings()):
+            address = self._address(index, ring)
+            self._frontend.start_ring(address, ring.size, NEW_PACKED if self._packed else 0)
+
+    def start_log(self) -> None:
+        """Have the backend mark the pages that it writes, from now on; the queues go on meanwhile.
+
+        Raises:
+            ConnectionError: the backend hangs up.
+        """
+        frontend = self._connected()
+        size = -(-(self.memory.region.guest_address + self.memory.region.size) // (8 * LOG_PAGE))
+        fd = os.memfd_create("dirty-log")
+        try:
+            os.truncate(fd, size)
+            self._log = mmap.mmap(fd, size)
+            frontend.send(Request.SET_LOG_BASE, LogArea(size, 0), [fd])
+        finally:
+            os.close(fd)
+        frontend.receive(Number)
+        frontend.send(Request.SET_FEATURES, Number(self._features() | int(Virtio.LOG_ALL)))
+        for index, ring in enumerate(self._rings()):
+            frontend.confirm(Request.SET_VRING_ADDR, self._address(index, ring, _LOG_USED))
+
+    def take_log(self) -> set[int]:
+        """Guest-physical addresses of the pages that were marked since the last call.
+
+        Only while the backend marks nothing: it may be lost.
+        """
+        if self._log is None:
+            raise ValueError("nothing is logged")
+        bits = np.unpackbits(np.frombuffer(self._log, np.uint8), bitorder="little")
+        self._log[:] = bytes(len(self._log))
+        return {int(page) * LOG_PAGE for page in np.flatnonzero(bits)}
+
+    def stop(self) -> None:
+        """Stop all queues, as a frontend does when the VM stands still: nothing is written any more.
+
+        Raises:
+            ConnectionError: the backend hangs up.
+        """
+        for index in range(2 * len(self.pairs)):
+            self._connected().stop_queue(index)
 
     def check(self) -> None:
         """Raise OutOfBoundsError if anything outside the buffers was written to."""
-        self._memory.check()
+        self.memory.check()
 
     def close(self) -> None:
         """Disconnect."""
         if self._frontend is not None:
             self._frontend.close()
             self._frontend = None
-        self._memory.close()
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+        self.memory.close()
 
     def __enter__(self) -> Self:
         try:
@@ -123,13 +170,22 @@ class SharedGuest(Resource):
             raise
         return self
 
-    def _start(self, index: int, ring: RingDriver) -> None:
-        """Set a queue up, start and enable it."""
-        frontend = self._frontend
-        if frontend is None:
+    def _connected(self) -> Frontend:
+        if self._frontend is None:
             raise ConnectionError("the guest is not connected")
+        return self._frontend
+
+    def _features(self) -> int:
+        features = Virtio.VERSION_1 | Virtio.PROTOCOL_FEATURES | Virtio.MQ
+        return int(features | Virtio.RING_PACKED if self._packed else features)
+
+    def _rings(self) -> list[RingDriver]:
+        """All rings in the order of their numbers."""
+        return [ring for pair in self.pairs for ring in (pair.receive_ring, pair.transmit_ring)]
+
+    @staticmethod
+    def _address(index: int, ring: RingDriver, flags: int = 0) -> VringAddress:
         descriptors, available, used = (
             address + _USER_OFFSET for address in (ring.descriptors, ring.available, ring.used)
         )
-        address = VringAddress(index, 0, descriptors, used, available, 0)
-        frontend.start_ring(address, ring.size, NEW_PACKED if self._packed else 0)
+        return VringAddress(index, flags, descriptors, used, available, ring.used)
