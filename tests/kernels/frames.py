@@ -110,3 +110,26 @@ class Frame:
             )
             frames.append(piece.build(partial=False))
         return frames
+
+    def fragments(self, size: int, identification: bytes = b"") -> list[bytes]:
+        """The fragments that a large UDP frame becomes, each with at most `size` bytes behind the IP header.
+
+        Args:
+            identification: the 4 bytes of the IPv6 fragment headers.
+        """
+        whole = self.build(partial=False)
+        link, ip, data = whole[: self.network], whole[self.network : self.transport], whole[self.transport :]
+        frames = []
+        for offset in range(0, len(data), size):
+            part = data[offset : offset + size]
+            more = offset + size < len(data)
+            if self.version == 4:
+                length = struct.pack("!H", len(ip) + len(part))
+                place = struct.pack("!H", offset // 8 + 0x2000 * more)
+                header = ip[:2] + length + ip[4:6] + place + ip[8:10] + b"\0\0" + ip[12:]
+                header = header[:10] + struct.pack("!H", checksum(header)) + header[12:]
+            else:
+                header = ip[:4] + struct.pack("!HB", 8 + len(part), 44) + ip[7:]
+                header += struct.pack("!BBH", 17, 0, offset + more) + identification
+            frames.append(link + header + part)
+        return frames

@@ -4,79 +4,23 @@ import pytest
 from frames import Frame, checksum
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from offload_rig import DATA_VALID, ECN, HARDWARE, NEEDS_CSUM, SOFTWARE, TCPV4, TCPV6, UDP, Rig, asks, frames
 from rig import check_all_is_back
 
 from vio4wd.dpdk import mbuf as m
-from vio4wd.shm.layout import VF_TO_VM, VM_TO_VF
-from vio4wd.testing.guest_memory import GuestMemory
+from vio4wd.shm.layout import VF_TO_VM
 from vio4wd.testing.mock_guest import MockGuest, NetHeader
 from vio4wd.testing.mock_pool import MockPool, MockPort
 from vio4wd.testing.mock_worker import MockWorker
 from vio4wd.testing.strategies import numbered_packet
 
-NEEDS_CSUM, DATA_VALID = 1, 2
-TCPV4, UDP, TCPV6, ECN = 1, 3, 4, 0x80
-SOFTWARE = {"guest_offloads": 1}
-HARDWARE = {"guest_offloads": 1, "vf_checksums": 1, "vf_segments": 1}
-
-
-class Rig:
-    """A guest that may ask for offloads, and a VF that can or cannot."""
-
-    def __init__(self, offloads, *, packed=False, data_room=2048):
-        self.guest = MockGuest(GuestMemory([(0, 1 << 20)]), packed=packed, size=64)
-        self.pool = MockPool(512, data_room)
-        self.port = MockPort(self.pool)
-        self.worker = MockWorker(VM_TO_VF, [self.guest], self.pool, self.port, offloads=offloads)
-
-    def send(self, *packets):
-        """Send (packet, header) pairs; what the VF gets."""
-        for packet, header in packets:
-            self.guest.send(packet, header=header, layout=(12,) if len(packet) % 2 else ())
-        self.guest.publish()
-        assert self.worker.run() == len(packets)
-        assert len(self.guest.sent()) == len(packets)
-        sent = self.port.sent()
-        check_all_is_back(self.guest, self.pool, self.worker)
-        return sent
-
-
-def _asks(frame, gso_size=0, ecn=0):
-    """The network header with which a guest leaves a frame's checksum, and its cutting, to the device."""
-    kind = 0
-    if gso_size:
-        kind = (TCPV4 if frame.version == 4 else TCPV6) | ecn
-    return NetHeader(
-        flags=NEEDS_CSUM,
-        gso_type=kind,
-        hdr_len=frame.header,
-        gso_size=gso_size,
-        csum_start=frame.transport,
-        csum_offset=frame.checksum_at,
-    )
-
-
-def _frames(most, protocols=(6, 17), least=0):
-    return st.builds(
-        Frame,
-        version=st.sampled_from([4, 6]),
-        protocol=st.sampled_from(protocols),
-        payload=st.builds(numbered_packet, st.integers(0, 2**32 - 1), st.integers(least, most)),
-        tags=st.integers(0, 2),
-        ip_options=st.sampled_from([0, 0, 1, 10]),
-        tcp_options=st.sampled_from([0, 3, 10]),
-        flags=st.sampled_from([0x10, 0x18, 0x19, 0x99]),
-        sequence=st.sampled_from([0, 2**32 - 1000, 77]),
-        identification=st.sampled_from([0, 65533]),
-    )
-
 
 @settings(max_examples=80)
-@given(frame=_frames(4000), packed=st.booleans(), data_room=st.sampled_from([256, 2048]))
+@given(frame=frames(4000), packed=st.booleans(), data_room=st.sampled_from([256, 2048]))
 def test_checksums_are_filled_in_for_a_vf_that_cannot(frame, packed, data_room):
     rig = Rig(SOFTWARE, packed=packed, data_room=data_room)
     plain = numbered_packet(3, 100)
-    sent = rig.send((frame.build(partial=True), _asks(frame)), (plain, NetHeader()))
+    sent = rig.send((frame.build(partial=True), asks(frame)), (plain, NetHeader()))
     assert [(packet.data, packet.ol_flags) for packet in sent] == [
         (frame.build(partial=False), 0),
         (plain, 0),
@@ -84,10 +28,10 @@ def test_checksums_are_filled_in_for_a_vf_that_cannot(frame, packed, data_room):
 
 
 @settings(max_examples=60)
-@given(frame=_frames(4000), data_room=st.sampled_from([256, 2048]))
+@given(frame=frames(4000), data_room=st.sampled_from([256, 2048]))
 def test_checksums_are_left_to_a_vf_that_can(frame, data_room):
     rig = Rig(HARDWARE, data_room=data_room)
-    (packet,) = rig.send((frame.build(partial=True), _asks(frame)))
+    (packet,) = rig.send((frame.build(partial=True), asks(frame)))
     assert packet.data == frame.build(partial=True)
     version = m.TX_IPV4 if frame.version == 4 else m.TX_IPV6
     assert packet.ol_flags == version | (m.TX_TCP_CKSUM if frame.protocol == 6 else m.TX_UDP_CKSUM)
@@ -97,7 +41,7 @@ def test_checksums_are_left_to_a_vf_that_can(frame, data_room):
 
 @settings(max_examples=60)
 @given(
-    frame=_frames(20000, protocols=(6,), least=1),
+    frame=frames(20000, protocols=(6,), least=1),
     size=st.integers(200, 1448),
     ecn=st.sampled_from([0, ECN]),
     data_room=st.sampled_from([1800, 9000]),
@@ -106,7 +50,7 @@ def test_large_packets_are_cut_for_a_vf_that_cannot(frame, size, ecn, data_room)
     rig = Rig(SOFTWARE, data_room=data_room)
     before, after = numbered_packet(1, 60), numbered_packet(2, 60)
     sent = rig.send(
-        (before, NetHeader()), (frame.build(partial=True), _asks(frame, size, ecn)), (after, NetHeader())
+        (before, NetHeader()), (frame.build(partial=True), asks(frame, size, ecn)), (after, NetHeader())
     )
     assert [packet.data for packet in sent] == [before, *frame.pieces(size), after]
     assert {packet.ol_flags for packet in sent} == {0}
@@ -116,10 +60,10 @@ def test_large_packets_are_cut_for_a_vf_that_cannot(frame, size, ecn, data_room)
 
 
 @settings(max_examples=40)
-@given(frame=_frames(20000, protocols=(6,), least=1), size=st.integers(200, 9000))
+@given(frame=frames(20000, protocols=(6,), least=1), size=st.integers(200, 9000))
 def test_cutting_is_left_to_a_vf_that_can(frame, size):
     rig = Rig(HARDWARE)
-    (packet,) = rig.send((frame.build(partial=True), _asks(frame, size)))
+    (packet,) = rig.send((frame.build(partial=True), asks(frame, size)))
     assert packet.data == frame.build(partial=True)
     expected = m.TX_TCP_SEG | m.TX_TCP_CKSUM
     expected |= m.TX_IPV4 | m.TX_IP_CKSUM if frame.version == 4 else m.TX_IPV6
@@ -153,6 +97,9 @@ def test_a_checksum_elsewhere_is_filled_in_all_the_same():
         NetHeader(flags=NEEDS_CSUM, gso_type=TCPV6, gso_size=500, csum_start=34, csum_offset=16),
         NetHeader(flags=NEEDS_CSUM, gso_type=TCPV4, gso_size=500, csum_start=34, csum_offset=6),
         NetHeader(flags=NEEDS_CSUM, gso_type=TCPV4, gso_size=500, csum_start=20, csum_offset=16),
+        NetHeader(flags=NEEDS_CSUM, gso_type=UDP, gso_size=500, csum_start=34, csum_offset=16),
+        NetHeader(flags=NEEDS_CSUM, gso_type=UDP, gso_size=7, csum_start=34, csum_offset=6),
+        NetHeader(flags=NEEDS_CSUM, gso_type=UDP, gso_size=500, csum_start=34, csum_offset=6),
         NetHeader(flags=NEEDS_CSUM, gso_type=2, gso_size=500, csum_start=34, csum_offset=16),
         NetHeader(flags=NEEDS_CSUM, gso_type=0x7F, gso_size=500, csum_start=34, csum_offset=16),
     ],
@@ -178,7 +125,7 @@ def test_requests_that_make_no_sense_are_dropped_and_counted(header, offloads):
         csum_start=st.sampled_from([0, 14, 34, 54, 65535]) | st.integers(0, 100),
         csum_offset=st.sampled_from([6, 16, 65535]) | st.integers(0, 100),
     ),
-    frame=_frames(4000),
+    frame=frames(4000),
     length=st.integers(14, 4100),
     noise=st.lists(st.tuples(st.integers(0, 80), st.integers(0, 255)), max_size=4),
     offloads=st.sampled_from([SOFTWARE, HARDWARE]),
@@ -197,7 +144,7 @@ def test_no_request_does_harm(header, frame, length, noise, offloads):
 
 def test_without_the_feature_the_header_means_nothing():
     frame = Frame(payload=bytes(3000))
-    (packet,) = Rig({}).send((frame.build(partial=True), _asks(frame, 1000)))
+    (packet,) = Rig({}).send((frame.build(partial=True), asks(frame, 1000)))
     assert (packet.data, packet.ol_flags) == (frame.build(partial=True), 0)
 
 

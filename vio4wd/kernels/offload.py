@@ -5,7 +5,7 @@ The virtio-net header says where a checksum belongs and how a large packet is to
 the packet, all of which lies in our own memory by now, and headers are read from there: nothing that
 the guest may still change decides anything.
 
-`request` fills the mbuf. What the VF cannot do by itself is done in `segmentation`.
+`request` fills the mbuf. What the VF cannot do by itself is done in `segmentation` and `fragmentation`.
 """
 
 import numpy as np
@@ -17,6 +17,7 @@ from vio4wd.dpdk.mbuf import (
     TX_TCP_CKSUM,
     TX_TCP_SEG,
     TX_UDP_CKSUM,
+    TX_UDP_SEG,
 )
 from vio4wd.kernels.checksum import chain_sum, fold, swap16
 from vio4wd.kernels.compile import inner
@@ -28,6 +29,7 @@ NEEDS_CSUM = 1
 DATA_VALID = 2
 _GSO_NONE = 0
 _GSO_TCPV4 = 1
+_GSO_UDP = 3
 _GSO_TCPV6 = 4
 _GSO_ECN = 0x80
 
@@ -35,6 +37,7 @@ _IPV4 = 0x0800
 _IPV6 = 0x86DD
 _VLAN = 0x8100
 _QINQ = 0x88A8
+_FRAGMENT_UNIT = 8  # bytes that offsets of fragments count
 _TCP_CHECKSUM_AT = 16
 _UDP_CHECKSUM_AT = 6
 
@@ -84,6 +87,15 @@ def request(mbuf, word, checksum_at):
         protocol = TX_TCP_CKSUM
     elif checksum_at == _UDP_CHECKSUM_AT:
         protocol = TX_UDP_CKSUM
+    if kind == _GSO_UDP:
+        if version == 0 or protocol != TX_UDP_CKSUM or size < _FRAGMENT_UNIT or transport + 8 > first:
+            return False
+        if np.int64(mb.pkt_len) - transport > size:
+            finish_checksum(mbuf, transport, checksum_at)
+            mb.ol_flags = version | TX_UDP_SEG
+            mb.tx_offload = network | (transport - network) << 7 | size << 24
+            return True
+        kind = _GSO_NONE  # it fits as it is
     if kind == _GSO_NONE:
         if version == 0 or protocol == 0:
             finish_checksum(mbuf, transport, checksum_at)

@@ -47,36 +47,34 @@ def _patch(frame, original, network, transport, header, payload, offset, index, 
 
 
 @inner
-def cut(context, item, mbuf):
-    """Cut the packet of an mbuf with TX_TCP_SEG into new mbufs, whose addresses go to PIECES.
+def spread(context, item, mbuf, header, gap, size):
+    """Copy a packet into new mbufs, whose addresses go to PIECES.
+
+    Each gets the first `header` bytes, `gap` bytes that are the caller's to fill, and the next `size` bytes
+    of the rest, the last one what is left of it.
 
     Returns:
-        How many; 0: a piece does not fit an mbuf, or there are too many; -1: no mbufs. The large packet
-        stays the caller's.
+        How many; 0: a piece does not fit an mbuf, or there are too many; -1: no mbufs. The packet stays the
+        caller's.
     """
     ctx = context_at(context)
     it = item_at(item)
     pieces = ctx.scratch + PIECES
     mb = mbuf_at(mbuf)
-    lengths = mb.tx_offload
-    network = lengths & 0x7F
-    transport = network + (lengths >> 7 & 0x1FF)
-    header = transport + (lengths >> 16 & 0xFF)
-    size = lengths >> 24 & 0xFFFF
     original = mb.buf_addr + np.int64(mb.data_off)
     payload = np.int64(mb.pkt_len) - header
     count = (payload + size - 1) // size
     room = np.int64(mb.buf_len) - HEADROOM
-    if count < 1 or count > MAX_PIECES or header + min(size, payload) > room:
+    if count < 1 or count > MAX_PIECES or header + gap + min(size, payload) > room:
         return 0
     if call4(ctx.alloc, it.pool, 0, pieces, count) != count:
         return -1
     source, left = original + header, np.int64(mb.data_len) - header
     following = mb.next
     for index in range(count):
-        piece = load64(pieces + 8 * index)
         part = min(size, payload - index * size)
-        frame = mbuf_at(piece).buf_addr + HEADROOM
+        fresh = mbuf_at(load64(pieces + 8 * index))
+        frame = fresh.buf_addr + HEADROOM
         copy_bytes(frame, original, header)
         filled = 0
         while filled < part:
@@ -86,15 +84,34 @@ def cut(context, item, mbuf):
                 following = tail.next
                 continue
             step = min(left, part - filled)
-            copy_bytes(frame + header + filled, source, step)
+            copy_bytes(frame + header + gap + filled, source, step)
             filled += step
             source += step
             left -= step
-        _patch(frame, original, network, transport, header, part, index * size, index, index == count - 1)
-        fresh = mbuf_at(piece)
         fresh.data_off = HEADROOM
         fresh.ol_flags = 0
-        fresh.pkt_len = header + part
-        fresh.data_len = header + part
+        fresh.pkt_len = header + gap + part
+        fresh.data_len = header + gap + part
         fresh.vlan_tci = 0
+    return count
+
+
+@inner
+def cut(context, item, mbuf):
+    """Cut the packet of an mbuf with TX_TCP_SEG; returns as `spread`."""
+    pieces = context_at(context).scratch + PIECES
+    mb = mbuf_at(mbuf)
+    lengths = mb.tx_offload
+    network = lengths & 0x7F
+    transport = network + (lengths >> 7 & 0x1FF)
+    header = transport + (lengths >> 16 & 0xFF)
+    size = lengths >> 24 & 0xFFFF
+    original = mb.buf_addr + np.int64(mb.data_off)
+    payload = np.int64(mb.pkt_len) - header
+    count = spread(context, item, mbuf, header, 0, size)
+    for index in range(count):
+        frame = mbuf_at(load64(pieces + 8 * index)).buf_addr + HEADROOM
+        offset = index * size
+        part = min(size, payload - offset)
+        _patch(frame, original, network, transport, header, part, offset, index, index == count - 1)
     return count

@@ -8,10 +8,11 @@ guest. What is not forwarded is counted by cause.
 
 import numpy as np
 
-from vio4wd.dpdk.mbuf import HEADROOM, TX_TCP_SEG
+from vio4wd.dpdk.mbuf import HEADROOM, TX_TCP_SEG, TX_UDP_SEG
 from vio4wd.kernels.chains import walk_packed, walk_split
 from vio4wd.kernels.compile import inline, inner
 from vio4wd.kernels.copy import copy_bytes
+from vio4wd.kernels.fragmentation import fragment
 from vio4wd.kernels.guest_memory import read_guest
 from vio4wd.kernels.memory import call4, load16, load64, store64
 from vio4wd.kernels.notify import notify_packed, notify_split
@@ -169,7 +170,7 @@ def _apply_header(context, item, i):
     if not request(mbuf, word, load16(header + 8)):
         return False
     mb = mbuf_at(mbuf)
-    if mb.ol_flags != 0 and mb.ol_flags & TX_TCP_SEG == 0 and it.vf_checksums == 0:
+    if mb.ol_flags != 0 and mb.ol_flags & (TX_TCP_SEG | TX_UDP_SEG) == 0 and it.vf_checksums == 0:
         finish_in_software(mbuf)
     return True
 
@@ -238,7 +239,10 @@ def _segment(context, item, mbuf):
     ctx = context_at(context)
     counters = counters_at(item_at(item).counters)
     length = np.int64(mbuf_at(mbuf).pkt_len)
-    count = cut(context, item, mbuf)
+    if mbuf_at(mbuf).ol_flags & TX_UDP_SEG:
+        count = fragment(context, item, mbuf)
+    else:
+        count = cut(context, item, mbuf)
     _release(context, mbuf, False)
     if count <= 0:
         if count < 0:
@@ -264,7 +268,9 @@ def _send(context, item, n):
     scratch = context_at(context).scratch
     it = item_at(item)
     counters = counters_at(it.counters)
-    cuts = it.guest_offloads and it.vf_segments == 0
+    cuts = 0
+    if it.guest_offloads:
+        cuts = TX_UDP_SEG if it.vf_segments else TX_UDP_SEG | TX_TCP_SEG
     keep, volume, total = 0, 0, 0
     for i in range(n):
         length = load64(scratch + LENGTH + 8 * i)
@@ -274,7 +280,7 @@ def _send(context, item, n):
             counters.dropped_invalid += 1
             continue
         total += length
-        if cuts and mbuf_at(mbuf).ol_flags & TX_TCP_SEG:
+        if cuts and mbuf_at(mbuf).ol_flags & cuts:
             if keep > 0:
                 _transmit(context, item, scratch + PACKETS, keep, volume)
             keep, volume = 0, 0
