@@ -41,7 +41,7 @@ def test_every_changed_page_is_marked(data, options, direction):
     for number in range(6):
         packet = numbered_packet(number, data.draw(packet_lengths(6000)))
         if direction == VF_TO_VM:
-            guest.post([data.draw(st.sampled_from([12, 100, 6000])), 3000])
+            guest.post(data.draw(st.sampled_from([[12, 3000], [100, 3000], [6000, 3000], [6100]])))
             port.feed(pool.packet(packet))
         else:
             guest.send(packet)

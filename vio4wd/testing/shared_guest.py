@@ -72,6 +72,7 @@ class SharedGuest(Resource):
         packed: packed rings instead of split ones.
         size: entries of each ring.
         memory_size: bytes of memory for rings and packets.
+        features: bits to negotiate beside those that it needs.
 
     Attributes:
         memory: the guest's.
@@ -86,9 +87,11 @@ class SharedGuest(Resource):
         packed: bool = False,
         size: int = 256,
         memory_size: int = 16 << 20,
+        features: Virtio = Virtio.VERSION_1,
     ) -> None:
         self._socket = socket
         self._packed = packed
+        self._chosen = features
         self.memory = SharedMemory(memory_size)
         self._frontend: Frontend | None = None
         self._log: mmap.mmap | None = None
@@ -176,7 +179,7 @@ class SharedGuest(Resource):
         return self._frontend
 
     def _features(self) -> int:
-        features = Virtio.VERSION_1 | Virtio.PROTOCOL_FEATURES | Virtio.MQ
+        features = Virtio.VERSION_1 | Virtio.PROTOCOL_FEATURES | Virtio.MQ | self._chosen
         return int(features | Virtio.RING_PACKED if self._packed else features)
 
     def _rings(self) -> list[RingDriver]:
