@@ -16,6 +16,7 @@ bonding                        pumped, whatever its members are
 memif                          an abstract socket (its default) stays open after a detach: attaching it
                                again needs `socket-abstract=no`
 af_packet                      frames longer than those of its ring are cut: for jumbo frames give
-                               `framesz=9216,blocksz=16384`
+                               `framesz=9216,blocksz=36864` (blocks that hold no whole number of frames
+                               carry one frame and no more)
 =============================  =========================================================================
 """
