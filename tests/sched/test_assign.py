@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vio4wd.sched.assign import Candidate, PlacementError, check_cpu, choose
+from vio4wd.sched.assign import Candidate, PlacementError, choose
 
 
 def test_idle_workers_fill_evenly():
@@ -37,12 +37,6 @@ def test_the_guests_node_goes_first():
 def test_no_worker():
     with pytest.raises(PlacementError, match="no worker is running"):
         choose([])
-
-
-def test_a_cpu_outside_the_mask_is_named():
-    check_cpu(2, (1, 2))
-    with pytest.raises(PlacementError, match=r"CPU 7 has no worker; the worker CPUs are 1,2"):
-        check_cpu(7, (2, 1))
 
 
 @given(

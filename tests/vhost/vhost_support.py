@@ -92,7 +92,7 @@ class RecordingListener:
         self.is_suspended = False
         self.state = state
         self.started = [vring.index for vring in state.started_queues()]
-        self.ready = [vring.index for vring in state.ready_queues()]
+        self.ready = [vring.index for vring in state.started_queues() if vring.enabled]
         self.calls.append("resume")
         check_state(state)
         assert set(self.started) <= set(self.positions)

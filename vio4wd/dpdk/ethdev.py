@@ -307,15 +307,6 @@ class Port:
         self._check(lib.rte_eth_dev_get_mtu(self.port_id, found), "has no MTU")
         return int(found[0])
 
-    def set_mtu(self, mtu: int) -> None:
-        """Change the MTU, where the driver can; on some, of a stopped port only.
-
-        Raises:
-            DpdkError: the driver refused.
-        """
-        mark_log()
-        self._check(lib.rte_eth_dev_set_mtu(self.port_id, mtu), f"does not take an MTU of {mtu}")
-
     def burst_origin(self, *, transmit: bool) -> tuple[str, int] | None:
         """Library and offset of the function that this process receives (or sends) with; None: none."""
         library = ffi.new("char[]", 256)

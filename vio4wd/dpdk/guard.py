@@ -38,8 +38,3 @@ def remove(slot: int) -> None:
 def tripped(slot: int) -> bool:
     """Whether a page of the mapping vanished and was replaced."""
     return bool(lib.vio_guard_tripped(slot))
-
-
-def flag_address(slot: int) -> int:
-    """Address of an int64 that is not 0 once `tripped`."""
-    return int(lib.vio_guard_flag(slot))

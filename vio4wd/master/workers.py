@@ -78,14 +78,6 @@ class Workers:
         self._beats: dict[int, tuple[int, float]] = {}
         self._stopping = False
 
-    def slot_of(self, cpu: int) -> int:
-        """Slot of a worker CPU.
-
-        Raises:
-            ValueError: no worker CPU.
-        """
-        return self.cpus.index(cpu)
-
     def get(self, slot: int) -> WorkerHandle | None:
         """The worker of a slot if it serves at this moment."""
         handle = self._handles.get(slot)

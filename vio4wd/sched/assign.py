@@ -54,14 +54,3 @@ def choose(workers: Sequence[Candidate], numa_node: int = -1) -> int:
         local or workers,
         key=lambda worker: (int(worker.load / LIKE), worker.siblings, worker.assigned, worker.cpu),
     ).cpu
-
-
-def check_cpu(cpu: int, cpus: Sequence[int]) -> None:
-    """Refuses a CPU that no worker runs on.
-
-    Raises:
-        PlacementError: names the CPU and those there are.
-    """
-    if cpu not in cpus:
-        listed = ",".join(map(str, sorted(cpus))) or "none"
-        raise PlacementError(f"CPU {cpu} has no worker; the worker CPUs are {listed}")

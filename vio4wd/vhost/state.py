@@ -93,10 +93,6 @@ class DeviceState:
         """Queues that run, enabled or not."""
         return [vring for vring in self.vrings if vring.runnable] if self.driver_up else []
 
-    def ready_queues(self) -> list[Vring]:
-        """Queues that run and are enabled: packets flow."""
-        return [vring for vring in self.started_queues() if vring.enabled]
-
     def place_rings(self) -> None:
         """Find all rings in guest memory, after anything that matters to that has changed."""
         for vring in self.vrings:
