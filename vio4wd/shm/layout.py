@@ -31,7 +31,7 @@ from vio4wd.limits import MAX_QUEUES, MAX_WORKERS
 from vio4wd.limits import MAX_RELAYS as MAX_RELAYS
 
 MAGIC: Final = 0x56494F345744  # "VIO4WD"
-LAYOUT_VERSION: Final = 2
+LAYOUT_VERSION: Final = 3
 
 # Directions of a relay, and the index of its record in `directions[relay]`.
 VF_TO_VM: Final = 0
@@ -42,10 +42,9 @@ SLOT_COLUMNS: Final = ("vf_to_vm_slot", "vm_to_vf_slot")
 
 # WORKER.state
 WORKER_ABSENT: Final = 0
-WORKER_STARTING: Final = 1
-WORKER_RUNNING: Final = 2
-WORKER_STOPPED: Final = 3
-WORKER_STATE_NAMES: Final = ("absent", "starting", "running", "stopped")
+WORKER_RUNNING: Final = 1
+WORKER_STOPPED: Final = 2
+WORKER_STATE_NAMES: Final = ("absent", "running", "stopped")
 
 # RELAY.vf_state and RELAY.vm_state; the names are those of the statistics protocol.
 VF_UNINIT: Final = 0
