@@ -26,9 +26,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from vio4wd.limits import MAX_LANES as MAX_LANES
-from vio4wd.limits import MAX_QUEUES, MAX_WORKERS
-from vio4wd.limits import MAX_RELAYS as MAX_RELAYS
+from vio4wd.limits import MAX_LANES, MAX_QUEUES, MAX_RELAYS, MAX_WORKERS
 
 MAGIC: Final = 0x56494F345744  # "VIO4WD"
 LAYOUT_VERSION: Final = 3

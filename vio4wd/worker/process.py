@@ -20,6 +20,7 @@ from vio4wd.dpdk import functions
 from vio4wd.dpdk.errors import DpdkError
 from vio4wd.kernels.machine_code import load
 from vio4wd.kernels.records import CONTEXT, SCRATCH_SIZE
+from vio4wd.limits import MAX_LANES, MAX_RELAYS
 from vio4wd.shm import layout
 from vio4wd.shm.clock import cycles
 from vio4wd.shm.segment import Segment, process_start_time
@@ -61,7 +62,7 @@ class Worker:
         self._memories: dict[tuple[int, int], GuestMemory] = {}
         self._one = np.ones(1, np.int64)
         self._scratch = np.zeros(SCRATCH_SIZE + _SCRATCH_ALIGNMENT, np.uint8)
-        self._order = np.zeros(2 * layout.MAX_RELAYS * layout.MAX_LANES, np.int64)
+        self._order = np.zeros(2 * MAX_RELAYS * MAX_LANES, np.int64)
         self._contexts = np.zeros(1, CONTEXT)
         context = self._context = self._contexts[0]
         context["alloc"] = functions.ALLOC_BULK
