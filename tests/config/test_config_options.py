@@ -242,6 +242,7 @@ VIRTIOFWD_PID_DIR=run
         (["-C", "1", "-l", "-1"], "expected one argument"),
         (["-C", "1", "--config", "/no/such/file"], "/no/such/file: cannot be read: No such file"),
         (["-C", "1", "stray"], "stray: no such option"),
+        (["-C", "1", "-p", "/run/\udcff"], r"--pid-path: '/run/\udcff' is not UTF-8 text"),
     ],
 )
 def test_bad_arguments(argv, about):

@@ -83,6 +83,11 @@ def _arguments(option: Option) -> dict[str, Any]:
     return arguments
 
 
+def _utf8(text: str) -> bool:
+    """Whether an argument was; Python keeps bytes that are not as surrogates."""
+    return text.encode(errors="ignore").decode() == text
+
+
 def read_command_line(argv: Sequence[str]) -> CommandLine:
     """Sort the arguments; nothing is raised, what is wrong is in `errors`."""
     try:
@@ -90,12 +95,13 @@ def read_command_line(argv: Sequence[str]) -> CommandLine:
     except _UsageError as error:
         return CommandLine({}, [f"{error} (see {_PROGRAM} --help)"], None, False)
     given: dict[str, Given] = {}
+    errors = [f"{argument}: no such option (see {_PROGRAM} --help)" for argument in unknown]
     for option in OPTIONS:
         value = getattr(found, option.field, None)
         if option.flags and value is not None:
             texts = tuple(value) if isinstance(value, list) else (value,)
             given[option.field] = Given(texts, option.flags[-1])
-    errors = [f"{argument}: no such option (see {_PROGRAM} --help)" for argument in unknown]
+            errors += [f"{option.flags[-1]}: {text!r} is not UTF-8 text" for text in texts if not _utf8(text)]
     return CommandLine(
         given, errors, None if found.config is None else _typed_in() / found.config, found.check_config
     )

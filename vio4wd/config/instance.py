@@ -23,4 +23,4 @@ def instance_name(pid_path: Path | str) -> str:
     path = os.path.realpath(pid_path)
     if path == os.path.realpath(DEFAULT_PID_PATH):
         return _NAME
-    return f"{_NAME}-{hashlib.sha256(path.encode()).hexdigest()[:8]}"
+    return f"{_NAME}-{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}"
