@@ -85,6 +85,12 @@ def test_threshold(loglevel, lines):
     assert len(run(LOGGER, loglevel, "stderr").stderr.splitlines()) == lines
 
 
+@pytest.mark.parametrize(("library", "lines"), [("asyncio", 3), ("numba.core.ssa", 2)])
+def test_what_libraries_say_to_their_developers_is_left_out(library, lines):
+    program = LOGGER.replace('"x"', f'"{library}"')
+    assert len(run(program, 7, "stderr").stderr.splitlines()) == lines
+
+
 def test_journal_gets_priorities_in_the_place_of_times():
     done = run(LOGGER, 7, "stderr", env=os.environ | {"JOURNAL_STREAM": "8:1234"})
     assert done.stderr.splitlines() == ["<7>line 10", "<6>line 20", "<4>line 30", "<3>line 40"]

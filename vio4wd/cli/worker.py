@@ -63,6 +63,7 @@ def main() -> int:
         stream=sys.stderr,
         format=f"worker cpu{options.cpu}: %(levelname)s %(message)s",
     )
+    logging.getLogger("numba").setLevel(logging.WARNING)  # as in the master, see `master.logs`
     # The master decides when we end; a terminal's Ctrl-C goes to it alone.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.sched_setaffinity(0, {options.cpu})

@@ -80,3 +80,5 @@ def set_level(loglevel: int) -> None:
     logging.getLogger().setLevel(python_level(loglevel))
     # asyncio reports every slow callback and selector at its debug level; that is its own business.
     logging.getLogger("asyncio").setLevel(max(logging.INFO, python_level(loglevel)))
+    # So is what the compiler has to say: hundreds of thousands of lines, for which packets would wait.
+    logging.getLogger("numba").setLevel(max(logging.WARNING, python_level(loglevel)))
