@@ -1,5 +1,6 @@
 """Client mode: QEMU serves the socket, the daemon connects to it, and either may go and come back."""
 
+import json
 import time
 
 import psutil
@@ -63,6 +64,7 @@ def test_a_killed_master_under_traffic(daemon, machine, wire, place, packed):
     """Its workers end by themselves, and with the next master the VM goes on where it was."""
     guest = machine(packed=packed)
     daemon.wait_guest(RELAY)
+    know_each_other(wire, guest)
     # Where a packed ring stands nobody could tell the next daemon: in client mode rings are split ones.
     assert daemon.snapshot().relays[RELAY].features >> PACKED_BIT & 1 == 0
     with Ping(wire, GUEST, place / "ping.log") as ping, Stream(wire, guest, GUEST) as stream:
@@ -97,6 +99,14 @@ def test_a_master_that_is_stopped_and_started(daemon, machine, wire):
         daemon.start()
         daemon.wait_guest(RELAY)
     guest.check(f"ping -c 10 -i 0.05 {wire.address}")
+
+
+def know_each_other(wire, guest):
+    """Neither asks for the other's address: who asks in vain does so again a second later."""
+    (link,) = json.loads(wire.run("ip", "-j", "link", "show", wire.inner))
+    guest.check(f"arp -s {wire.address} {link['address']}")
+    address = guest.check("cat /sys/class/net/eth0/address").strip()
+    wire.run("ip", "neighbour", "replace", GUEST, "lladdr", address, "dev", wire.inner)
 
 
 def alive(process):
