@@ -2,8 +2,8 @@
 
     uint64_t f(uint64_t a, uint64_t b, uint64_t pkts, uint64_t n)
 
-They differ from process to process and are passed to kernels at run time, so that numba's cache on disk
-stays valid. `bursts.h` and `members.h` say what each does.
+They differ from process to process and are passed to kernels at run time, so that compiled kernels that are
+kept on disk hold in each. `bursts.h` and `members.h` say what each does.
 """
 
 from __future__ import annotations
