@@ -23,7 +23,7 @@ from vio4wd.dpdk.ethdev import Port, PortInfo, PortStats
 from vio4wd.dpdk.mempool import HEADROOM, Pool
 from vio4wd.dpdk.ring import Ring
 from vio4wd.ports import names, netdev, pci
-from vio4wd.ports.pump import Lane, Pump
+from vio4wd.ports.pump import Pump
 from vio4wd.ports.trial import Trial
 from vio4wd.worker.lanes import power_of_two
 from vio4wd.worker.protocol import PortRef
@@ -126,7 +126,6 @@ class AttachedPort:
         port: Port,
         info: PortInfo,
         configured: ethdev.Configured,
-        lane: Lane | None,
         link: Callable[[], bool],
         gone: Callable[[], bool],
         resources: contextlib.ExitStack,
@@ -134,15 +133,14 @@ class AttachedPort:
         self.device = device
         self.ref = ref
         self.port_id = port.port_id
-        self.pumped = lane is not None
-        self.polled: tuple[str, ...] = () if lane is not None else (device,)
+        self.pumped = ref.kind == "rings"
+        self.polled: tuple[str, ...] = () if self.pumped else (device,)
         self.numa_node = info.socket
         self.driver = info.driver
         self.mtu = configured.mtu
         self.rss = configured.rss
         self.mac = port.mac()
         self._port = port
-        self._lane = lane
         self._link = link
         self._gone = gone
         self._resources = resources
@@ -277,7 +275,6 @@ def start(
         configured = configure(port, place.pool, options)
         port.start()
     offloads = configured.tx_offloads & TX_OFFLOADS
-    lane = None
     if direct:
         devices.share(devargs)
         ref = PortRef("ethdev", port_id=port.port_id, tx_offloads=offloads, queues=configured.queues)
@@ -289,7 +286,7 @@ def start(
     _log.info(
         "%s is port %d, driver %s, %s, queues: %d", device, port.port_id, info.driver, ref.kind, ref.queues
     )
-    return AttachedPort(device, ref, port, info, configured, lane, link, gone or port.gone, stack.pop_all())
+    return AttachedPort(device, ref, port, info, configured, link, gone or port.gone, stack.pop_all())
 
 
 def _queues(info: PortInfo, most: int) -> int:

@@ -138,7 +138,7 @@ class DirectBond(AttachedPort):
         offloads = configured.tx_offloads & TX_OFFLOADS
         ref = PortRef("members", rx=table.name, tx=table.name, tx_offloads=offloads)
         port = members[0].port
-        super().__init__(name, ref, port, port.info(), configured, None, watch.up, port.gone, resources)
+        super().__init__(name, ref, port, port.info(), configured, watch.up, port.gone, resources)
         self._members = list(members)
         self._watch = watch
         self.polled = tuple(member.device for member in members)
