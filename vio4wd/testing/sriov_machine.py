@@ -45,8 +45,9 @@ _HUGEPAGES_PER_NODE: Final = 288
 #: for ever now and then, and with it its processor; the one that is left (HPET) ticks for all. What makes an
 #: emulated machine slower and is of no use in it is off.
 _KERNEL_OPTIONS: Final = (
-    "intel_iommu=on iommu=nopt nolapic_timer nohz=off highres=off mitigations=off no5lvl clocksource=tsc "
-    "tsc=reliable nowatchdog loglevel=6 audit=0 numa_balancing=disable transparent_hugepage=never"
+    "intel_iommu=on iommu=nopt nolapic_timer nohz=off highres=off mitigations=off clocksource=tsc "
+    "tsc=reliable lpj=10000000 nowatchdog loglevel=6 audit=0 numa_balancing=disable "
+    "transparent_hugepage=never"
 )
 
 
