@@ -28,6 +28,7 @@ def port_life() -> None:
         configured = port.configure(1, 256, pool, mtu=1500, tx_offloads=1 << 5, rss=True)
         assert configured.tx_offloads == 0  # net_null can do nothing of that
         assert not configured.rss
+        assert configured.rss_functions == 0
         port.start()
         assert port.link()
         assert port.mtu() == 1500
@@ -49,6 +50,34 @@ def port_life() -> None:
 
 def test_port_life():
     run_isolated(port_life)
+
+
+def flow_types() -> None:
+    from vio4wd.dpdk import device
+    from vio4wd.dpdk._binding import lib
+    from vio4wd.dpdk.ethdev import RSS_FUNCTIONS, Port
+    from vio4wd.dpdk.mempool import Pool
+
+    with primary():
+        pool = Pool.create("pool", 4095)
+        (number,) = device.probe("net_null0")
+        port = Port(number)
+        configured = port.configure(2, 256, pool, mtu=1500)
+        assert configured.rss_functions == RSS_FUNCTIONS  # net_null can hash anything
+        for wanted in (lib.RTE_ETH_RSS_IP, lib.RTE_ETH_RSS_TCP, lib.RTE_ETH_RSS_UDP, lib.RTE_ETH_RSS_SCTP):
+            assert configured.rss_functions & wanted == wanted
+        device.remove(number)
+        (number,) = device.probe("net_tap0,iface=vio4wdtap")
+        port = Port(number)
+        able = port.info().rss_functions
+        configured = port.configure(2, 256, pool, mtu=1500)
+        assert configured.rss_functions == able & RSS_FUNCTIONS
+        assert 0 < configured.rss_functions < RSS_FUNCTIONS  # it knows no SCTP, which must not matter
+        device.remove(number)
+
+
+def test_flows_of_all_kinds_are_spread_where_the_driver_can():
+    run_isolated(flow_types)
 
 
 @pytest.mark.parametrize(

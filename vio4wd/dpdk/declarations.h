@@ -213,3 +213,4 @@ static const unsigned long long RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
 static const unsigned long long RTE_ETH_RSS_IP;
 static const unsigned long long RTE_ETH_RSS_TCP;
 static const unsigned long long RTE_ETH_RSS_UDP;
+static const unsigned long long RTE_ETH_RSS_SCTP;

@@ -20,8 +20,10 @@ TX_TCP_CHECKSUM: Final = int(lib.RTE_ETH_TX_OFFLOAD_TCP_CKSUM)
 TX_TCP_TSO: Final = int(lib.RTE_ETH_TX_OFFLOAD_TCP_TSO)
 TX_UDP_TSO: Final = int(lib.RTE_ETH_TX_OFFLOAD_UDP_TSO)
 TX_MULTI_SEGMENTS: Final = int(lib.RTE_ETH_TX_OFFLOAD_MULTI_SEGS)
-#: Flow hash over addresses and ports.
-RSS_FUNCTIONS: Final = int(lib.RTE_ETH_RSS_IP | lib.RTE_ETH_RSS_TCP | lib.RTE_ETH_RSS_UDP)
+#: Flow hash over addresses and ports: what `kernels.flow_hash` takes for a flow.
+RSS_FUNCTIONS: Final = int(
+    lib.RTE_ETH_RSS_IP | lib.RTE_ETH_RSS_TCP | lib.RTE_ETH_RSS_UDP | lib.RTE_ETH_RSS_SCTP
+)
 
 #: A frame is longer than its payload by Ethernet header, two VLAN tags and checksum, bytes.
 FRAME_OVERHEAD: Final = 14 + 4 + 4 + 4
@@ -83,6 +85,7 @@ class Configured:
     Attributes:
         queues: pairs of queues.
         rss: received packets carry a flow hash.
+        rss_functions: flow types that are hashed, RTE_ETH_RSS_*; 0: none.
     """
 
     queues: int
@@ -91,6 +94,7 @@ class Configured:
     rx_offloads: int
     tx_offloads: int
     rss: bool
+    rss_functions: int
     mtu: int
 
 
@@ -201,6 +205,7 @@ class Port:
             rx_offloads=request.rx_offloads,
             tx_offloads=request.tx_offloads,
             rss=rss,
+            rss_functions=request.rss_functions,
             mtu=mtu,
         )
 

@@ -226,6 +226,7 @@ def _agree(one: Configured, other: Configured) -> Configured:
         one,
         tx_offloads=one.tx_offloads & other.tx_offloads,
         rss=one.rss and other.rss,
+        rss_functions=one.rss_functions & other.rss_functions,
         mtu=min(one.mtu, other.mtu),
     )
 
