@@ -16,8 +16,8 @@ RELAYS = range(1, 9)
 #: Relays whose guests have packed rings.
 PACKED = (2, 4, 6, 8)
 KILLS = 6
-#: Hugepages of 2 MiB that there may be more in the end. A killed worker leaves in DPDK's shared memory what
-#: DPDK had allocated for it, about a page; a pool takes ten, and two dozen are made anew.
+#: Hugepages of 2 MiB that there may be more in the end: what four of the two dozen pools take that are made
+#: anew, since a pool seldom fits exactly where the last one was. (A killed worker leaves 400 bytes.)
 MORE_PAGES = 40
 
 DAEMON_CPUS = (0, 1)

@@ -8,6 +8,7 @@ void vio_log_since_mark(char *text, size_t size);
 
 /* EAL */
 int rte_eal_init(int argc, char **argv);
+void vio_free_services(void);
 int rte_eal_cleanup(void);
 const char *rte_version(void);
 const char *rte_strerror(int error);
@@ -77,7 +78,6 @@ int rte_eth_dev_is_valid_port(uint16_t port);
 int rte_eth_dev_is_removed(uint16_t port);
 int rte_eth_dev_start(uint16_t port);
 int rte_eth_dev_stop(uint16_t port);
-int rte_eth_dev_set_mtu(uint16_t port, uint16_t mtu);
 int rte_eth_dev_get_mtu(uint16_t port, uint16_t *mtu);
 int rte_eth_macaddr_get(uint16_t port, struct rte_ether_addr *address);
 int rte_eth_dev_default_mac_addr_set(uint16_t port, struct rte_ether_addr *address);
@@ -157,7 +157,6 @@ uint64_t vio_sleep_us(uint64_t a, uint64_t b, uint64_t pkts, uint64_t n);
 int vio_guard_install(void);
 int vio_guard_add(uint64_t address, uint64_t size);
 void vio_guard_remove(int slot);
-uint64_t vio_guard_flag(int slot);
 int vio_guard_tripped(int slot);
 
 /* struct rte_mbuf */

@@ -43,6 +43,7 @@ def init(args: Sequence[str]) -> None:
     mark_log()
     if lib.rte_eal_init(len(words), vector) < 0:
         raise DpdkError(f"DPDK's environment does not start: {reason(lib.vio_errno())}")
+    lib.vio_free_services()
 
 
 def cleanup() -> None:

@@ -109,12 +109,6 @@ static void vio_guard_remove(int slot)
 	__atomic_store_n(&guard_slots[slot].size, 0, __ATOMIC_RELEASE);
 }
 
-/* Address of the slot's flag: an int64_t, not 0 once a page was replaced. */
-static uint64_t vio_guard_flag(int slot)
-{
-	return (uint64_t)(uintptr_t)&guard_slots[slot].tripped;
-}
-
 static int vio_guard_tripped(int slot)
 {
 	return __atomic_load_n(&guard_slots[slot].tripped, __ATOMIC_ACQUIRE) != 0;
