@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -57,13 +58,13 @@ def _prepare() -> None:
     )
 
 
-def _boot() -> SriovMachine:
+def _boot(directory: Path) -> SriovMachine:
     """A machine that takes commands. A boot that hangs is reported, and tried once more.
 
     Raises:
         GuestError: it hung again, or cannot boot at all.
     """
-    machine = SriovMachine(_DIRECTORY)
+    machine = SriovMachine(directory)
     try:
         machine.start()
     except GuestError as error:
@@ -71,33 +72,50 @@ def _boot() -> SriovMachine:
             raise  # there is no QEMU, or nothing to boot
         print(f"{error}\ntrying once more; the console of this one is in console.log.1", flush=True)
         machine.console.rename(machine.console.with_suffix(".log.1"))
-        machine = SriovMachine(_DIRECTORY)
+        machine = SriovMachine(directory)
         machine.start()
     return machine
 
 
-def main() -> int:
-    """pytest's exit status, or 1 when the machine did not do its part."""
+def _run(arguments: Sequence[str], directory: Path) -> int:
+    """pytest's exit status in a new machine, or 1 when the machine did not do its part."""
     began = time.monotonic()
-    shutil.rmtree(_DIRECTORY, ignore_errors=True)
-    print("compiling the kernels for the emulated processor", flush=True)
-    _prepare()
     print("booting the machine", flush=True)
     try:
-        with contextlib.closing(_boot()) as machine:
+        with contextlib.closing(_boot(directory)) as machine:
             print(f"it is up after {time.monotonic() - began:.0f} s", flush=True)
             ended = threading.Event()
             follower = threading.Thread(target=_follow, args=(machine.results / "output", ended))
             follower.start()
             try:
-                arguments = shlex.join(sys.argv[1:] or ["tests/sriov"])
-                status = machine.run(f"{_PYTEST} {arguments} >/mnt/output 2>&1", _TIMEOUT).status
+                return machine.run(f"{_PYTEST} {shlex.join(arguments)} >/mnt/output 2>&1", _TIMEOUT).status
             finally:
                 ended.set()
                 follower.join()
     except GuestError as error:
         print(error, file=sys.stderr)
-        status = 1
+        return 1
+
+
+def main() -> int:
+    """pytest's exit status, or 1 when the machine did not do its part.
+
+    Scenarios that have not passed are tried once more, in a new machine: emulated processors and QEMU's
+    vIOMMU have faults of their own (docs/sriov.md).
+    """
+    began = time.monotonic()
+    shutil.rmtree(_DIRECTORY, ignore_errors=True)
+    print("compiling the kernels for the emulated processor", flush=True)
+    _prepare()
+    first, second = _DIRECTORY / "first", _DIRECTORY / "second"
+    status = _run(sys.argv[1:] or ["tests/sriov"], first)
+    left = sriov_machine.scenarios_left(first / "results")
+    if status != 0 and left:
+        names = "\n".join(left)
+        print(f"these have not passed, and are tried once more in a new machine:\n{names}", flush=True)
+        status = _run(left, second)
+        if status == 0:
+            print(f"passed in the second machine only:\n{names}")
     print(f"{time.monotonic() - began:.0f} s in all; logs are in {_DIRECTORY}")
     return status
 

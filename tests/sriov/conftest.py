@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from vio4wd.testing.sriov_machine import inside
+from vio4wd.testing.sriov_machine import LEFT, inside
 
 collect_ignore_glob = [] if inside() else ["test_*.py"]
 
@@ -135,6 +135,19 @@ def pytest_runtest_makereport(item, call):
     if outcome == "passed":
         outcome = report.outcome
     _scenarios[item.nodeid] = name, seconds + call.duration, outcome
+    if call.when == "teardown":
+        note_left(item.session.items)
+
+
+def pytest_collection_finish(session):
+    if inside():
+        note_left(session.items)
+
+
+def note_left(items):
+    """Whoever goes on if the machine ends now will find what is left to do."""
+    left = [item.nodeid for item in items if _scenarios.get(item.nodeid, (0, 0, ""))[2] != "passed"]
+    (RESULTS / LEFT).write_text("".join(f"{name}\n" for name in left))
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -35,6 +35,8 @@ COMPILE: Final = {"NUMBA_CPU_NAME": "generic", "VIO4WD_CACHE_DIR": str(BUILD / "
 NICS: Final = ("nic0", "nic1")
 #: Appears on the kernel's command line inside, and nowhere else.
 MARK: Final = "vio4wd.project="
+#: File among the results in which a run notes the scenarios that have not passed yet.
+LEFT: Final = "left"
 #: Seconds that booting may take; some 20 on an idle machine, a minute on a busy one.
 _BOOT: Final = 240.0
 #: None of it above 4 GiB: the firmware then keeps the BARs below it too. QEMU 10.0 forgets the upper half of
@@ -159,6 +161,12 @@ class SriovMachine(Resource):
         if not self.console.exists():
             return ""
         return "\n".join(self.console.read_text(errors="replace").splitlines()[-20:])
+
+
+def scenarios_left(results: Path) -> list[str]:
+    """Those that had not passed when a run ended, or its machine did: ids for pytest."""
+    file = results / LEFT
+    return file.read_text().splitlines() if file.exists() else []
 
 
 def _serial(device: str) -> list[str]:
