@@ -30,7 +30,8 @@ _BUFFER_SIZE: Final = 2048
 _WRITE: Final = 2  # VIRTQ_DESC_F_WRITE
 _FEATURES: Final = 1 << 32 | 1 << 30  # VIRTIO_F_VERSION_1, VHOST_USER_F_PROTOCOL_FEATURES
 _CACHE: Final = "VIO4WD_CACHE_DIR"
-_LOOK_EVERY: Final = 0.0005  # seconds
+#: Seconds between two looks: more often would take the CPU from the master, which has the same.
+_LOOK_EVERY: Final = 0.005
 
 
 def startup(run: Run) -> Iterator[Window]:
