@@ -5,6 +5,7 @@ import functools
 import llvmlite.binding as llvm
 import numba
 
+from vio4wd import native
 from vio4wd.kernels.machine_code import cache_folder, processor
 
 _OPTIONS = {"nogil": True, "error_model": "numpy", "boundscheck": False}
@@ -31,10 +32,6 @@ def object_file(name, function):
     module = llvm.parse_assembly(function.inspect_llvm(function.signatures[0]))
     (symbol,) = (f for f in module.functions if not f.is_declaration and f.linkage is llvm.Linkage.external)
     symbol.name = name
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
     cpu, features = processor()
-    machine = llvm.Target.from_default_triple().create_target_machine(
-        cpu=cpu, features=features, opt=3, codemodel="jitdefault", jit=True
-    )
+    machine = native.target_machine(cpu=cpu, features=features, opt=3, codemodel="jitdefault", jit=True)
     return machine.emit_object(module)

@@ -25,6 +25,7 @@ from typing import Final
 
 import llvmlite.binding as llvm
 
+from vio4wd import native
 from vio4wd.dpdk import mbuf
 from vio4wd.shm import layout
 
@@ -136,18 +137,10 @@ def _alone(folder: Path) -> Iterator[None]:
 @functools.cache
 def load(name: str) -> Callable[[int, int, int], None]:
     """An entry, ready to be called with its three numbers; other Python threads run meanwhile."""
-    code = machine_code(name)
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
-    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
-    engine.finalize_object()
-    function = _PROTOTYPE(engine.get_function_address(name))
+    function = native.function(name, _PROTOTYPE, code=machine_code(name))
     nowhere = ctypes.create_string_buffer(8)
 
-    def entry(a: int, b: int, c: int, engine: llvm.ExecutionEngine = engine) -> None:
-        # The engine owns the code and must live on.
+    def entry(a: int, b: int, c: int) -> None:
         function(nowhere, nowhere, a, b, c)
 
     return entry

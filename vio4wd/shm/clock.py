@@ -10,7 +10,7 @@ import ctypes
 import functools
 from collections.abc import Callable
 
-import llvmlite.binding as llvm
+from vio4wd import native
 
 _MODULE = """
 declare i64 @llvm.readcyclecounter()
@@ -28,15 +28,4 @@ def cycles() -> int:
 
 @functools.cache
 def _reader() -> Callable[[], int]:
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    machine = llvm.Target.from_default_triple().create_target_machine()
-    module = llvm.parse_assembly(_MODULE)
-    engine = llvm.create_mcjit_compiler(module, machine)
-    engine.finalize_object()
-    function = ctypes.CFUNCTYPE(ctypes.c_int64)(engine.get_function_address("cycles"))
-
-    def read(engine: llvm.ExecutionEngine = engine) -> int:  # the engine owns the code and must live on
-        return int(function())
-
-    return read
+    return native.function("cycles", ctypes.CFUNCTYPE(ctypes.c_int64), source=_MODULE)
